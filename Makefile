@@ -1,0 +1,47 @@
+# make demo   explain the embedded photos with the embedded model (needs Python 3.11 and pip, nothing else)
+# make test   check the code and run all tests
+# make bench  measure against plain inference and the peers, and write benchmarks/RESULTS.md
+# make docs   make the pictures and the generated pages of the docs anew
+
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check bench docs clean
+
+demo: .venv/.demo
+	.venv/bin/seewhy demo --out seewhy-demo
+
+test: .venv/.dev check
+	.venv/bin/python -m pytest
+
+check: .venv/.dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: .venv/.bench
+	.venv/bin/python benchmarks/torch_peers.py
+	.venv/bin/python benchmarks/start.py
+
+docs: .venv/.demo
+	.venv/bin/python docs/make.py
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "seewhy needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+
+.venv/.demo: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) -e '.[demo]'
+	touch $@
+
+.venv/.dev: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) -e '.[all,dev]'
+	touch $@ .venv/.demo
+
+.venv/.bench: .venv/.dev
+	$(PIP) -e '.[all,dev,bench]'
+	touch $@
+
+clean:
+	rm -rf .venv seewhy-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

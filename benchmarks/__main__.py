@@ -1,0 +1,10 @@
+"""All benchmarks, one after the other, each in its own process: `python benchmarks [--quick]`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = ("start.py", "torch_memory.py", "torch_peers.py")
+
+for script in SCRIPTS:
+    subprocess.run([sys.executable, str(Path(__file__).with_name(script)), *sys.argv[1:]], check=True)

@@ -1,0 +1,53 @@
+"""seewhy shows where a vision model looked.
+
+    import seewhy
+    explanation = seewhy.explain(model, "elephant.jpg", preprocess="imagenet")
+    print(explanation.describe())
+    explanation.save("elephant_cam.jpg")
+
+No deep-learning framework is imported before a model of it is explained or loaded.
+"""
+
+from seewhy import catalog as _catalog
+from seewhy import methods as _methods_package  # noqa: F401  imported first: the functions below take these names
+from seewhy import targets as _targets_package  # noqa: F401
+from seewhy.errors import SeewhyError, SeewhyWarning
+from seewhy.explain import Explainer, explain, layers
+from seewhy.explanation import Explanation, open
+from seewhy.images import Preprocess
+from seewhy.models import load
+from seewhy.targets.negative import negative
+from seewhy.targets.top import top
+from seewhy.types import LayerInfo, Prediction
+from seewhy.vision_model import VisionModel
+
+__version__ = "0.1.0"
+__all__ = [
+    "Explainer",
+    "Explanation",
+    "LayerInfo",
+    "Prediction",
+    "Preprocess",
+    "SeewhyError",
+    "SeewhyWarning",
+    "VisionModel",
+    "__version__",
+    "explain",
+    "layers",
+    "load",
+    "methods",
+    "negative",
+    "open",
+    "targets",
+    "top",
+]
+
+
+def methods() -> dict[str, str]:
+    """The methods that can be asked for by name, with one line each."""
+    return {name: _catalog.summary("methods", name) for name in _catalog.names("methods")}
+
+
+def targets() -> dict[str, str]:
+    """The targets that can be asked for, with one line each."""
+    return {name: _catalog.summary("targets", name) for name in _catalog.names("targets")}

@@ -1,0 +1,102 @@
+"""See a final softmax or sigmoid run, so that the score before it can be explained."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from seewhy.errors import OutputError
+from seewhy.outputs import class_scores
+
+MODULES: dict[type[nn.Module], str] = {nn.Softmax: "softmax", nn.LogSoftmax: "log-softmax", nn.Sigmoid: "sigmoid"}
+FUNCTIONS: dict[Any, str] = {
+    F.softmax: "softmax",
+    torch.softmax: "softmax",
+    Tensor.softmax: "softmax",
+    F.log_softmax: "log-softmax",
+    torch.log_softmax: "log-softmax",
+    Tensor.log_softmax: "log-softmax",
+    F.sigmoid: "sigmoid",
+    torch.sigmoid: "sigmoid",
+    Tensor.sigmoid: "sigmoid",
+    torch.special.expit: "sigmoid",
+}
+NODES = ("SoftmaxBackward", "LogSoftmaxBackward", "SigmoidBackward")
+
+
+@dataclass(frozen=True)
+class Head:
+    """A final activation: its kind, and what went into it."""
+
+    kind: str
+    logits: Tensor
+
+
+@dataclass
+class Heads:
+    """The activations seen to run, and how to find the one that made the outputs."""
+
+    seen: list[tuple[str, Tensor, Tensor]] = field(default_factory=list)
+
+    def of(self, outputs: Any) -> Head | None:
+        """The activation whose result is the class scores among the outputs."""
+        try:
+            scores = class_scores(outputs)
+        except OutputError:
+            return None
+        found = (Head(kind, before) for kind, before, after in reversed(self.seen) if after is scores)
+        return next(found, None)
+
+    def note(self, kind: str, before: Any, after: Any) -> None:
+        # inside attention there are softmaxes too: class scores have two axes; an in-place one leaves no logits
+        if isinstance(before, Tensor) and isinstance(after, Tensor) and after.ndim == 2 and before is not after:
+            self.seen.append((kind, before, after))
+
+
+def is_functional(outputs: Any) -> bool:
+    """Does the graph say that the class scores came out of a softmax or sigmoid?"""
+    try:
+        node = class_scores(outputs).grad_fn
+    except OutputError:
+        return False
+    return node is not None and node.name().startswith(NODES)
+
+
+@contextmanager
+def watch(net: nn.Module, *, functions: bool) -> Iterator[Heads]:
+    """Note the softmax and sigmoid modules that run in this thread, and the functions too if asked (costs 2 %)."""
+    heads, thread = Heads(), threading.get_ident()
+
+    def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if threading.get_ident() == thread and args:
+            heads.note(MODULES[type(module)], args[0], output)
+
+    handles = [module.register_forward_hook(hook) for module in net.modules() if type(module) in MODULES]
+    try:
+        if functions:
+            with _Functions(heads):
+                yield heads
+        else:
+            yield heads
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class _Functions(TorchFunctionMode):
+    def __init__(self, heads: Heads) -> None:
+        super().__init__()
+        self.heads = heads
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        kind = FUNCTIONS.get(func)
+        if kind is not None:
+            self.heads.note(kind, args[0] if args else (kwargs or {}).get("input"), result)
+        return result

@@ -1,0 +1,129 @@
+"""Find the layer to explain, by watching one forward pass."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from seewhy.errors import OutputError, SeewhyWarning
+from seewhy.outputs import class_scores
+from seewhy.types import LayerInfo
+
+_aten = torch.ops.aten
+CONVOLUTIONS = (_aten.convolution.default, _aten.conv2d.default, _aten.mkldnn_convolution.default)
+MATMULS = (_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten.linear.default)
+
+
+@dataclass
+class _Candidate:
+    """A convolution, and the modules that finished at its resolution after it, in order."""
+
+    channels: int
+    space: torch.Size
+    finished: list[tuple[str, Tensor, int]] = field(default_factory=list)
+    matmuls: int = 0
+    """Products with weights that ran after it."""
+    attention: bool = False
+    """Did attention run after the last module that finished at this resolution?"""
+
+
+@dataclass
+class _Watch:
+    candidates: list[_Candidate] = field(default_factory=list)
+    ran: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
+
+    def operation(self, function: Any, result: Any) -> None:
+        last = self.candidates[-1] if self.candidates else None
+        if function in CONVOLUTIONS and min(result.shape[2:], default=1) > 1:
+            # two are enough: the last one, and the one before it, should the last give the class scores themselves
+            self.candidates = [*self.candidates[-1:], _Candidate(result.shape[1], result.shape[2:])]
+        elif last is not None and function in (*MATMULS, *CONVOLUTIONS):
+            last.matmuls += 1
+        elif last is not None and _is_attention(function, result):
+            last.attention = True
+
+    def finish(self, name: str, module: nn.Module, output: Any) -> None:
+        if not isinstance(output, Tensor) or output.ndim < 3:
+            return
+        self.ran.pop(name, None)
+        self.ran[name] = (type(module).__name__, tuple(output.shape[1:]))
+        if self.candidates and output.shape[2:] == self.candidates[-1].space and output.is_floating_point():
+            self.candidates[-1].finished.append((name, output, output._version))
+            self.candidates[-1].attention = False
+
+
+class _Operations(TorchDispatchMode):
+    def __init__(self, watch: _Watch) -> None:
+        super().__init__()
+        self.watch = watch
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.watch.operation(func, result)
+        return result
+
+
+def _is_attention(function: Any, result: Any) -> bool:
+    if function is _aten._softmax.default:
+        return bool(result.ndim > 2)
+    return "attention" in function.__name__ or "transformer_encoder" in function.__name__
+
+
+def layers(net: nn.Module, run: Callable[[], Any]) -> list[LayerInfo]:
+    """Every layer with spatial axes that ran, in the order in which they finished; one is marked as the default.
+
+    The default: of the last convolution to run with more than one position along every axis, the last module to finish
+    at that resolution. A convolution that gives the class scores themselves does not count, where there is another.
+    Where no convolution ran none is marked.
+    """
+    watch = _Watch()
+    names = {name: module for name, module in net.named_modules() if name}
+    handles = [
+        module.register_forward_hook(lambda m, args, output, name=name: watch.finish(name, m, output))
+        for name, module in names.items()
+    ]
+    try:
+        with _Operations(watch):
+            outputs = run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    default = _choose(watch, outputs)
+    return [LayerInfo(name, kind, shape, name == default) for name, (kind, shape) in watch.ran.items()]
+
+
+def _choose(watch: _Watch, outputs: Any) -> str | None:
+    candidates = [c for c in watch.candidates if c.finished]
+    if not candidates:
+        return None
+    chosen = candidates[-1]
+    if len(candidates) > 1 and chosen.matmuls == 0 and chosen.channels == _class_count(outputs):
+        chosen = candidates[-2]
+    if chosen.attention:
+        warnings.warn(
+            "attention runs after this model's last convolution, which is what seewhy explains unless told: "
+            "its map shows little of what the model makes of it",
+            SeewhyWarning,
+            stacklevel=4,
+        )
+    return _outermost(chosen.finished)
+
+
+def _outermost(finished: list[tuple[str, Tensor, int]]) -> str:
+    """The last to finish; of the modules that hand on this very tensor, the outermost round the one that made it."""
+    _, last, version = finished[-1]
+    same = [name for name, tensor, v in finished if tensor is last and v == version]
+    maker = same[0]
+    around = [name for name in same if maker == name or maker.startswith(name + ".")]
+    return min(around, key=len)
+
+
+def _class_count(outputs: Any) -> int | None:
+    try:
+        return int(class_scores(outputs).shape[1])
+    except OutputError:
+        return None

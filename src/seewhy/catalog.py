@@ -1,0 +1,86 @@
+"""Names to objects: methods, targets and adapters, one file each, built-ins and plugins alike.
+
+A method or target is the public object of the file of its name: `grad-cam` is `grad_cam` in `methods/grad_cam.py`.
+An adapter is the file itself, called by the framework's root package: `adapters/torch.py` serves `torch`.
+A third party's package brings its own by the entry points `seewhy.methods`, `seewhy.targets`, `seewhy.adapters`.
+"""
+
+import pkgutil
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, cast
+
+from seewhy.errors import InputError, SeewhyError, unknown
+from seewhy.types import Adapter, method_info
+
+_ROOT = Path(__file__).parent
+
+
+def names(kind: str) -> list[str]:
+    """The names of all methods, targets or adapters, sorted; nothing is imported.
+
+    >>> "grad-cam" in names("methods")
+    True
+    """
+    return sorted({*_built_in(kind), *_plugins(kind)})
+
+
+def get(kind: str, name: str) -> Any:
+    """The object of this kind and name; UnknownNameError with the nearest names where there is none."""
+    wanted = name.replace("_", "-")
+    if wanted in _built_in(kind):
+        module = wanted.replace("-", "_")
+        return getattr(import_module(f"seewhy.{kind}.{module}"), module)
+    if wanted in (plugins := _plugins(kind)):
+        try:
+            return plugins[wanted].load()
+        except Exception as error:
+            raise SeewhyError(
+                f"the plugin {plugins[wanted].value} for {kind[:-1]} {name!r} does not load: {error}"
+            ) from error
+    raise unknown(kind.removesuffix("s"), name, names(kind))
+
+
+def summary(kind: str, name: str) -> str:
+    """The first line of an object's docstring; of a plugin that does not load, why."""
+    try:
+        return (get(kind, name).__doc__ or "").strip().split("\n")[0]
+    except SeewhyError as error:
+        return str(error)
+
+
+def paper(method: str) -> str:
+    """The paper that a method follows, with equation numbers."""
+    try:
+        return method_info(get("methods", method)).paper
+    except SeewhyError:
+        return ""
+
+
+def adapter_for(model: object) -> Adapter:
+    """The adapter of the framework that the model's class comes from.
+
+    The first class of the MRO that belongs to a known framework decides: a Keras model on the PyTorch backend
+    is a torch.nn.Module too, but its Keras classes come first.
+    """
+    known = names("adapters")
+    for cls in type(model).__mro__:
+        framework = cls.__module__.split(".")[0]
+        if framework in known:
+            if framework in _built_in("adapters"):
+                return cast(Adapter, import_module(f"seewhy.adapters.{framework}"))
+            return cast(Adapter, get("adapters", framework))
+    raise InputError(
+        f"expected a model of {' or '.join(known)} (such as torch.nn.Module), or what seewhy.load(...) returns, "
+        f"got {type(model).__name__}"
+    )
+
+
+def _built_in(kind: str) -> list[str]:
+    found = pkgutil.iter_modules([str(_ROOT / kind)])
+    return [module.name.replace("_", "-") for module in found if not module.name.startswith("_")]
+
+
+def _plugins(kind: str) -> dict[str, EntryPoint]:
+    return {point.name.replace("_", "-"): point for point in entry_points(group=f"seewhy.{kind}")}

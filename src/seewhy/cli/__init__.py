@@ -1,0 +1,62 @@
+"""The command line: one file for each command; parse, call, print."""
+
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+import seewhy
+from seewhy.cli import _report
+from seewhy.cli.demo import demo
+from seewhy.cli.explain import explain
+from seewhy.cli.layers import layers
+from seewhy.cli.methods import methods
+from seewhy.cli.models import models
+from seewhy.cli.targets import targets
+
+app = typer.Typer(
+    name="seewhy",
+    help="Shows where a vision model looked: the prediction, and the parts of the photo that speak for it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (explain, demo, layers, models, methods, targets):
+    app.command()(command)
+
+
+def _version(asked: bool) -> bool:
+    if asked:
+        print(f"seewhy {seewhy.__version__}")
+        raise typer.Exit
+    return asked
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The `seewhy` command: errors are one line on stderr and exit code 1, with --debug the whole traceback."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1  # --debug may stand anywhere
+    with warnings.catch_warnings():
+        if not debug:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("default", seewhy.SeewhyWarning)
+            warnings.showwarning = _report.show_warning
+        try:
+            app(arguments)
+        except KeyboardInterrupt:
+            _report.error("interrupted")
+            sys.exit(130)
+        except Exception as error:
+            if debug:
+                raise
+            _report.error(_report.in_words(error))
+            sys.exit(1)

@@ -1,0 +1,34 @@
+"""What the commands print: words for people, to stderr where they are no result."""
+
+from typing import Any
+
+from rich.console import Console
+
+from seewhy.errors import SeewhyError
+
+
+def out() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def err() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def error(text: str) -> None:
+    err().print("error:", text, style="red", markup=False)
+
+
+def note(text: str) -> None:
+    err().print("note:", text, style="yellow", markup=False)
+
+
+def in_words(error: BaseException) -> str:
+    """An error as one line; one that seewhy did not foresee is named by its type."""
+    if isinstance(error, SeewhyError):
+        return str(error)
+    return f"{type(error).__name__}: {error} (seewhy did not expect this; --debug shows the traceback)"
+
+
+def show_warning(message: Any, *_: Any, **__: Any) -> None:
+    note(str(message))

@@ -1,0 +1,213 @@
+"""seewhy explain: photos to heatmaps."""
+
+import contextlib
+import json as json_format
+import re
+import sys
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+import seewhy
+from seewhy import catalog
+from seewhy.cli import _report
+from seewhy.cli._options import Device, Model, Trust, Weights
+from seewhy.errors import InputError, SaveError, SeewhyError, TargetError
+from seewhy.explanation import Explanation
+from seewhy.images import open_photo
+from seewhy.render.colormap import colours
+from seewhy.render.figure import SUFFIXES
+from seewhy.targets._forms import as_target
+from seewhy.types import Classes
+
+
+class Score(StrEnum):
+    logit = "logit"
+    output = "output"
+
+
+class Style(StrEnum):
+    blend = "blend"
+    classic = "classic"
+
+
+def explain(
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Files: JPEG, PNG, WebP, TIFF, BMP, GIF.")],
+    model: Model = "lite0",
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target", "-t", metavar="LABEL|INDEX", help="What to explain; may be repeated. [the best class]"
+        ),
+    ] = None,
+    top: Annotated[int | None, typer.Option(metavar="K", help="Explain the K best classes.")] = None,
+    method: Annotated[str, typer.Option(metavar="M", help="How; `seewhy methods` lists them.")] = "grad-cam",
+    layer: Annotated[str | None, typer.Option(metavar="L", help="Where; `seewhy layers` lists them. [found]")] = None,
+    score: Annotated[
+        Score, typer.Option(help="The number before a final softmax, or what the model returns.")
+    ] = Score.logit,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="PATH", help="A picture, an .npz, or a folder.")
+    ] = None,
+    colormap: Annotated[str | None, typer.Option(metavar="C", help="A colormap of matplotlib.")] = None,
+    opacity: Annotated[float | None, typer.Option(metavar="A", help="Of the heatmap, 0 to 1.")] = None,
+    style: Annotated[Style, typer.Option(help="classic: the look of the Keras example.")] = Style.blend,
+    device: Device = None,
+    weights: Weights = None,
+    trust: Trust = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object for each photo on stdout, nothing else.")
+    ] = False,
+) -> None:
+    """Explain photos: print what the model sees, and write <stem>_cam.jpg for each.
+
+    Pictures go to the current folder unless --out says where. A photo that cannot be read is named and the others go
+    on; the exit code is then 1.
+    """
+    wanted = _wanted(target, top)
+    look = {"style": style.value, "colormap": colormap, "opacity": opacity}
+    catalog.get("methods", method)
+    _check_look(colormap, opacity)
+    paths = _Paths(photos, out)
+    with _stdout_for_results_only():
+        vision = seewhy.load(model, device=device, weights=weights, trust=trust)
+        explainer = seewhy.Explainer(vision, method, layer, score=score.value)
+        for one in wanted if isinstance(wanted, list) else []:
+            if explainer.labels is not None:
+                as_target(one).bind(Classes(explainer.labels, None))
+
+    failed = 0
+    with Progress(console=_report.err(), transient=True, disable=len(photos) == 1) as progress:
+        for photo in progress.track(photos, description="explaining"):
+            try:
+                start = time.perf_counter()
+                with _stdout_for_results_only():
+                    explanation = explainer(open_photo(photo), wanted)
+                seconds = time.perf_counter() - start
+                written = [
+                    explanation[0, j].save(path, **({} if path.suffix == ".npz" else look))
+                    for j, path in enumerate(paths.of(photo, explanation.labels[0]))
+                ]
+            except SeewhyError as error:
+                failed += 1
+                _report.error(_report.in_words(error) if photo in str(error) else f"{photo}: {error}")
+                continue
+            if json:
+                print(json_format.dumps(_record(photo, explanation, written, model, seconds)), flush=True)
+            else:
+                _print(photo, explanation, written)
+    if failed:
+        if len(photos) > 1:
+            _report.error(f"{failed} of {len(photos)} photos could not be explained")
+        raise typer.Exit(1)
+
+
+def _wanted(target: list[str] | None, top: int | None) -> Any:
+    if target and top is not None:
+        raise InputError("--target and --top say two things: give one of them")
+    if top is not None:
+        return seewhy.top(top)
+    if not target:
+        return None
+    items = [int(item) if re.fullmatch(r"-?\d+", item) else item for item in target]
+    if len(set(items)) < len(items):
+        raise TargetError(f"a target is given twice: {', '.join(target)}")
+    return items
+
+
+def _check_look(colormap: str | None, opacity: float | None) -> None:
+    """Say what is wrong before any work is done."""
+    if colormap is not None:
+        colours(np.zeros((1, 1), np.float32), colormap)
+    if opacity is not None and not 0 <= opacity <= 1:
+        raise InputError(f"expected an opacity from 0 to 1, got {opacity}")
+
+
+class _Paths:
+    """Where each picture goes; no two to the same file, none over an input photo."""
+
+    def __init__(self, photos: list[str], out: Path | None) -> None:
+        self.inputs = {Path(photo).resolve() for photo in photos}
+        self.used: set[Path] = set()
+        self.file = out if out is not None and out.suffix and not out.is_dir() else None
+        self.folder = out if out is not None and self.file is None else Path()
+        if self.file is not None and self.file.suffix.lower() not in (*SUFFIXES, ".npz"):
+            raise SaveError(f"{self.file}: expected one of {', '.join((*SUFFIXES, '.npz'))}, or a folder")
+        if self.file is not None and len(photos) > 1:
+            raise SaveError(f"{self.file} is one file for {len(photos)} photos: give a folder")
+        if self.file is not None and self.file.resolve() in self.inputs:
+            raise SaveError(f"{self.file} is a photo to explain and would be overwritten: choose another name")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SaveError(f"the folder {self.folder} cannot be made: {error.strerror}") from error
+
+    def of(self, photo: str, labels: list[str]) -> list[Path]:
+        base = self.file if self.file is not None else self.folder / f"{Path(photo).stem}_cam.jpg"
+        several = len(labels) > 1
+        return [self._free(base.with_stem(f"{base.stem}_{_slug(label)}") if several else base) for label in labels]
+
+    def _free(self, path: Path) -> Path:
+        candidate, number = path, 1
+        while candidate.resolve() in self.used or candidate.resolve() in self.inputs:
+            number += 1
+            candidate = path.with_stem(f"{path.stem}_{number}")
+        self.used.add(candidate.resolve())
+        return candidate
+
+
+def _slug(label: str) -> str:
+    return re.sub(r"\W+", "-", label).strip("-").lower()[:60] or "target"
+
+
+@contextlib.contextmanager
+def _stdout_for_results_only() -> Iterator[None]:
+    """Models and their libraries may print: that goes to stderr."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def _record(photo: str, explanation: Explanation, written: list[Path], model: str, seconds: float) -> dict[str, Any]:
+    boxes = [explanation.boxes(i=0, j=j)[:1] for j in range(len(written))]
+    return {
+        "photo": photo,
+        "output": str(written[0]) if len(written) == 1 else [str(path) for path in written],
+        "model": model,
+        "method": explanation.method,
+        "layer": explanation.layer,
+        "predictions": [vars(p) for p in explanation.predictions(0)],
+        "targets": [
+            {
+                "index": target.index,
+                "label": target.label,
+                "score": float(explanation.scores[0, j]),
+                "blank": bool(explanation.blank[0, j]),
+                "box": list(boxes[j][0]) if boxes[j] else None,
+            }
+            for j, target in enumerate(explanation.targets[0])
+        ],
+        "seconds": round(seconds, 4),
+    }
+
+
+def _print(photo: str, explanation: Explanation, written: list[Path]) -> None:
+    console = _report.out()
+    console.print(f"[bold]{escape(photo)}[/bold]")
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for prediction in explanation.predictions(0):
+        bar = "█" * round(prediction.probability * 24)
+        table.add_row(
+            f"  {prediction.index}", escape(prediction.label), f"{prediction.probability:6.1%}", f"[blue]{bar}"
+        )
+    console.print(table)
+    for j, path in enumerate(written):
+        console.print(escape(explanation[0, j].describe()))
+        console.print(f"  -> {escape(str(path))}")

@@ -1,0 +1,255 @@
+"""READ FIRST: from a model and its images to an Explanation, in the steps of the Grad-CAM paper."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from inspect import Parameter, signature
+from typing import Any
+
+import numpy as np
+
+from seewhy import catalog
+from seewhy.errors import InputError, LayerError, OutputError, SeewhyWarning
+from seewhy.explanation import Explanation
+from seewhy.images import Geometry, Locator, Preprocess, is_photo, open_photos
+from seewhy.maps import is_blank, is_finite, rectify, to_numpy
+from seewhy.outputs import class_scores, looks_like_probabilities, probabilities
+from seewhy.targets._forms import as_rows, bind_rows, score_rows
+from seewhy.types import Capture, LayerInfo, Method, method_info
+from seewhy.view import View
+from seewhy.vision_model import VisionModel
+
+IMAGENET = Preprocess()
+
+
+class Explainer:
+    """Explains one model by one method at one layer, found once; use it for any number of images, from any thread.
+
+    `model` is a torch.nn.Module or a VisionModel (what `seewhy.load` returns). `method` is a name (`seewhy.methods()`
+    lists them) or a function from a Capture to maps; `options` are the method's own. `layer` is a dotted name, a
+    module of the model, or None: found by one more forward pass, at the first call. A layer that runs several times
+    in one pass is explained at its last run.
+
+    `preprocess` says how photos become inputs: a `seewhy.Preprocess`, "imagenet", or any function from a PIL image to
+    a (c, h, w) array that only resizes, crops and normalises. `labels` names the classes. `score="logit"` explains the
+    number before a final softmax or sigmoid, as the paper does; `score="output"` what the model returns.
+
+    The model is explained in eval mode and left as it was: modes, hooks, flags, gradients, also after an error.
+
+    Raises UnknownNameError for a method, layer or label that nothing goes by, InputError for an unknown option.
+
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
+    ...                           torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    >>> explanation = Explainer(net)(torch.rand(5, 3, 8, 8), target=1)
+    >>> explanation.layer, tuple(explanation.maps.shape), tuple(explanation.scores.shape)
+    ('1', (5, 1, 6, 6), (5, 1))
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        method: str | Method = "grad-cam",
+        layer: Any = None,
+        *,
+        preprocess: Preprocess | Callable[[Any], Any] | str | None = None,
+        labels: Sequence[str] | None = None,
+        score: str = "logit",
+        **options: Any,
+    ) -> None:
+        vision = model if isinstance(model, VisionModel) else VisionModel(model)
+        if score not in ("logit", "output"):
+            raise InputError(f"expected score='logit' (before a final softmax) or score='output', got {score!r}")
+        self.model_name = vision.name or type(vision.net).__name__
+        self.net = vision.net
+        self.adapter = catalog.adapter_for(vision.net)
+        self.preprocess = _as_preprocess(preprocess if preprocess is not None else vision.preprocess)
+        self.labels = tuple(labels) if labels is not None else vision.labels
+        self.logit = score == "logit"
+        self.method: Method = catalog.get("methods", method) if isinstance(method, str) else method
+        self.method_name = method if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
+        self.options = _checked_options(self.method, self.method_name, options)
+        self._said = False
+        self._layer = self.adapter.find_layer(self.net, layer) if layer is not None else None
+
+    def __call__(self, images: Any, target: Any = None) -> Explanation:
+        """Explain images for a target; both in the forms that `seewhy.explain` lists."""
+        inputs, views = self._prepare(images)
+        rows = as_rows(target, len(views))
+        name, layer = self._find_layer(inputs)
+
+        def ask(outputs: Any, classes: Any) -> Any:
+            return score_rows(bind_rows(rows, self._names(classes), classes), outputs)
+
+        # 1. capture: one forward pass, and one backward pass from the scores to the layer
+        needs = method_info(self.method).gradients
+        capture = self.adapter.capture(self.net, layer, inputs, ask, gradients=needs, logit=self.logit)
+        # 2. weigh the channels, 3. combine them
+        with self.adapter.full_precision():
+            maps = self.method(capture, **self.options)
+        _check(maps, capture, self.method_name)
+        self._say_unseen_softmax(capture)
+        # 4. rectify: what speaks for the target remains
+        maps = rectify(maps)
+        # 5. result: the raw maps, and all that is needed to read them
+        names = self._names(capture.classes)
+        return Explanation(
+            maps=maps,
+            scores=capture.scores,
+            outputs=capture.outputs,
+            blank=to_numpy(is_blank(maps)),
+            targets=tuple(map(tuple, bind_rows(rows, names, capture.classes))),
+            layer=name,
+            method=self.method_name,
+            model=self.model_name,
+            views=views,
+            probabilities=_probabilities(capture),
+            names=names,
+            peak=float(maps.max()),
+        )
+
+    def _prepare(self, images: Any) -> tuple[Any, tuple[View, ...]]:
+        """The model's input, and for each image where it lies on its photo."""
+        if self.adapter.is_batch(images) or (isinstance(images, np.ndarray) and images.ndim > 3):
+            inputs = self.adapter.place(self.net, images)
+            n, space = self.adapter.size(inputs)
+            whole = Geometry(space, tuple((0.0, float(length)) for length in space))
+            return inputs, tuple(View(whole, None, partial(self.adapter.pictures, inputs), i) for i in range(n))
+        photos = open_photos([images] if is_photo(images) else _as_list(images))
+        if self.preprocess is None:
+            raise InputError(
+                f"{self.model_name} does not say how a photo becomes its input: pass "
+                "preprocess=seewhy.Preprocess(size=..., mean=..., std=...), preprocess='imagenet', or your own "
+                "transform; or pass a ready batch (n, c, h, w)"
+            )
+        arrays, geometries = zip(*map(self.preprocess, photos), strict=True)
+        if len({array.shape for array in arrays}) > 1:
+            shapes = sorted({array.shape for array in arrays})
+            raise InputError(
+                f"the preprocess made inputs of different shapes {shapes}: explain these photos one by one"
+            )
+        inputs = self.adapter.place(self.net, np.stack(arrays))
+        return inputs, tuple(View(g, p) for g, p in zip(geometries, photos, strict=True))
+
+    def _find_layer(self, inputs: Any) -> tuple[str, Any]:
+        if self._layer is None:  # two threads may both search at the first call: they find the same
+            default = next((info.name for info in self.adapter.layers(self.net, inputs) if info.default), None)
+            if default is None:
+                raise LayerError(
+                    "no convolution with more than one position ran, so no layer can be chosen: pass "
+                    "layer=NAME; seewhy.layers(model, images) lists what ran"
+                )
+            self._layer = self.adapter.find_layer(self.net, default)
+        return self._layer
+
+    def _say_unseen_softmax(self, capture: Capture) -> None:
+        unseen = capture.head is None and capture.classes is not None and looks_like_probabilities(capture.classes)
+        if self.logit and unseen and not self._said:
+            self._said = True
+            warnings.warn(
+                f"the outputs of {self.model_name} look like probabilities, but no final softmax was seen to run: "
+                "the scores explained are these outputs, not the numbers before the softmax",
+                SeewhyWarning,
+                stacklevel=3,
+            )
+
+    def _names(self, classes: Any) -> Sequence[str] | None:
+        if classes is not None and self.labels is not None and len(self.labels) != classes.shape[1]:
+            raise InputError(
+                f"{len(self.labels)} labels for a model of {classes.shape[1]} classes: "
+                "pass one name for each class, labels=[...]"
+            )
+        return self.labels
+
+
+def explain(
+    model: Any, images: Any, target: Any = None, *, method: str | Method = "grad-cam", layer: Any = None, **options: Any
+) -> Explanation:
+    """Explain what a model sees in images: one call for one answer; for many calls make an `Explainer`.
+
+    `images`: a path, bytes, a PIL image, a NumPy array (h, w, 3), a list of any of these, or a ready batch: a tensor
+    (n, c, *s), or a tuple or dict of tensors for a model of several inputs.
+
+    `target`: None, the predicted class of each image; a class by index or name, `seewhy.top(k)`, `seewhy.negative(...)`
+    or a function from the model's outputs to (n,) scores: the same for all; a list of length n, one for each image; a
+    list of lists, several for each image; for a single image a flat list, several targets.
+
+    Other arguments are those of `Explainer`, and the method's own options.
+
+    Raises PhotoError, InputError, UnknownNameError, TargetError, LayerError or OutputError; see seewhy.errors.
+
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
+    ...                           torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    >>> photo = np.zeros((48, 64, 3), np.uint8)
+    >>> explain(net, photo, ["cat", "dog"], preprocess="imagenet", labels=["cat", "dog"]).labels
+    [['cat', 'dog']]
+    """
+    return Explainer(model, method, layer, **options)(images, target)
+
+
+def layers(model: Any, images: Any = None, **options: Any) -> list[LayerInfo]:
+    """The layers that can be explained, in the order in which they ran; one is marked as the default.
+
+    `images` are as in `explain`; where the model says how photos are prepared they can be left out. `options` are
+    those of `Explainer`.
+    """
+    explainer = Explainer(model, **options)
+    if images is None:
+        if not isinstance(explainer.preprocess, Preprocess):
+            raise InputError("to list the layers of this model one pass is needed: pass images, such as a ready batch")
+        images = np.full((*explainer.preprocess.size, 3), 127, np.uint8)
+    inputs, _ = explainer._prepare(images)
+    return explainer.adapter.layers(explainer.net, inputs)
+
+
+def _as_list(images: Any) -> list[Any]:
+    if not isinstance(images, list | tuple):
+        raise InputError(
+            f"expected a photo (path, bytes, PIL image, array), a list of photos, or a ready batch in the "
+            f"model's own tensors, got {type(images).__name__}"
+        )
+    if not images:
+        raise InputError("the list of images is empty")
+    return list(images)
+
+
+def _as_preprocess(given: Any) -> Preprocess | Locator | None:
+    if given is None or isinstance(given, Preprocess | Locator):
+        return given
+    if given == "imagenet":
+        return IMAGENET
+    if callable(given):
+        return Locator(given)
+    raise InputError(f"expected preprocess=seewhy.Preprocess(...), 'imagenet' or a function, got {given!r}")
+
+
+def _checked_options(method: Method, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    known = [p.name for p in signature(method).parameters.values() if p.kind is Parameter.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise InputError(
+                f"the method {name!r} has no option {option!r}: {has}; the explainer's own are preprocess, "
+                "labels and score"
+            )
+    return options
+
+
+def _check(maps: Any, capture: Capture, method: str) -> None:
+    expected = (*capture.scores.shape, *capture.activations.shape[2:])
+    if tuple(maps.shape) != expected:
+        raise InputError(
+            f"the method {method!r} must return maps (n, k, *s) of shape {expected}, got {tuple(maps.shape)}"
+        )
+    if not is_finite(maps) or not is_finite(capture.scores):
+        raise OutputError(
+            "the score or its map holds NaN or infinite values: the gradient overflowed, or the target "
+            "divides by zero; try the model in float32"
+        )
+
+
+def _probabilities(capture: Capture) -> Any:
+    if capture.classes is None:
+        return None
+    return probabilities(np.asarray(to_numpy(class_scores(capture.outputs)), np.float32), capture.head)

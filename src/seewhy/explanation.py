@@ -1,0 +1,279 @@
+"""The result: raw maps, and what can be made of them."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from seewhy import archive, sentence
+from seewhy.errors import InputError
+from seewhy.images import Geometry, Photo
+from seewhy.maps import Box, box_around, covered, scale, segments, to_numpy, upsample
+from seewhy.outputs import map_arrays, plain_outputs
+from seewhy.render import figure, overlay
+from seewhy.types import BoundTarget, Heatmap, Maps, Prediction, Scores
+from seewhy.view import View
+
+Scale = Literal["image", "batch"] | tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Where a model looked: one raw map for each of n images and k targets.
+
+    Helpers take the image `i` and the target `j`; both can be left out where there is only one.
+    `explanation[i]` and `explanation[i, j]` are the explanation of one image, of one target.
+    """
+
+    maps: Maps
+    """Raw evidence (n, k, *s), 0 or more, in units of the score, in the framework's array type and on its device."""
+    scores: Scores
+    """The explained numbers (n, k)."""
+    outputs: Any
+    """What the model returned."""
+    blank: npt.NDArray[np.bool_]
+    """(n, k): True where no position speaks for the target."""
+    targets: tuple[tuple[BoundTarget, ...], ...]
+    layer: str
+    method: str
+    model: str
+    views: tuple[View, ...]
+    probabilities: npt.NDArray[np.float32] | None
+    """(n, classes) in [0, 1]; None where the model returns no class vector."""
+    names: Sequence[str] | None
+    """The name of each class."""
+    peak: float
+    """The highest value of all maps of the call, the common scale of its heatmaps."""
+
+    @property
+    def labels(self) -> list[list[str]]:
+        """What each map was asked for, (n, k)."""
+        return [[target.label for target in row] for row in self.targets]
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def __iter__(self) -> Iterator["Explanation"]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: int | tuple[int, int]) -> "Explanation":
+        i, j = index if isinstance(index, tuple) else (index, None)
+        i = _position(i, len(self), "image")
+        j = None if j is None else _position(j, len(self.targets[i]), "target")
+        row, column = slice(i, i + 1), slice(None) if j is None else slice(j, j + 1)
+        n = len(self)
+        return replace(
+            self,
+            maps=self.maps[row, column],
+            scores=self.scores[row, column],
+            outputs=map_arrays(self.outputs, lambda a: a[row] if a.ndim and a.shape[0] == n else a),
+            blank=self.blank[row, column],
+            targets=(self.targets[i][column],),
+            views=self.views[row],
+            probabilities=None if self.probabilities is None else self.probabilities[row],
+        )
+
+    def __repr__(self) -> str:
+        n, k = self.blank.shape
+        return f"<Explanation of {n} image(s) x {k} target(s) by {self.method} at {self.layer} of {self.model}>"
+
+    # ---- numbers -----------------------------------------------------------------------------------------
+
+    def heatmap(self, i: int | None = None, j: int | None = None, *, scale: Scale = "image") -> Heatmap:
+        """One map in [0, 1] on the photo's own pixels: float32 (H, W); for a ready batch on the input's axes.
+
+        `scale` says what 1 stands for: the map's own highest value ("image"), that of all maps of the call ("batch"),
+        or (low, high) for 0 and 1. What the model did not see of the photo (outside a crop) is 0; a blank map is all 0.
+        """
+        i, j = self._which(i, j)
+        coarse = self._scaled(i, j, scale)
+        geometry = self.views[i].geometry
+        if coarse.ndim != len(geometry.size):
+            raise InputError(
+                f"the layer {self.layer} has {coarse.ndim} spatial axes and the input {len(geometry.size)}: "
+                "the map cannot be laid on it; use .maps"
+            )
+        return np.asarray(upsample(coarse, geometry.size, geometry.region), np.float32)
+
+    def mask(self, threshold: float = 0.15, i: int | None = None, j: int | None = None) -> npt.NDArray[np.bool_]:
+        """The photo's pixels whose heatmap is above `threshold` times its maximum: bool (H, W); none of a blank map."""
+        if not 0 <= threshold < 1:
+            raise InputError(f"expected a threshold from 0 up to, but not, 1, got {threshold}")
+        heatmap = self.heatmap(i, j)
+        return np.asarray(heatmap > threshold * heatmap.max())
+
+    def boxes(self, threshold: float = 0.15, i: int | None = None, j: int | None = None) -> list[Box]:
+        """A box round each connected part of the mask, the largest part first; none of a blank map.
+
+        The first, at a threshold of 15 %, is the localisation of Selvaraju et al. 2017, section 4.1.
+        """
+        return [box_around(segment) for segment in segments(self.mask(threshold, i, j))]
+
+    def predictions(self, i: int | None = None, *, top: int = 5) -> list[Prediction]:
+        """The classes of the highest probability, best first; none where the model returns no class vector."""
+        if self.probabilities is None:
+            return []
+        row = self.probabilities[self._which(i, 0)[0]]
+        best = np.argsort(-row, kind="stable")[:top]
+        return [Prediction(int(c), self.names[c] if self.names else f"class {c}", float(row[c])) for c in best]
+
+    def describe(self, i: int | None = None, j: int | None = None) -> str:
+        """What was predicted, how sure, and how much of the evidence lies in how much of the photo, where."""
+        n, k = self.blank.shape
+        rows = range(n) if i is None else [_position(i, n, "image")]
+        columns = range(k) if j is None else [_position(j, k, "target")]
+        return "\n".join(self._sentence(a, b) for a in rows for b in columns)
+
+    def _sentence(self, i: int, j: int) -> str:
+        coarse, geometry = to_numpy(self.maps[i, j]), self.views[i].geometry
+        return sentence.describe(self.labels[i][j], coarse, geometry, self.layer, self.predictions(i, top=2))
+
+    def _caption(self, i: int, j: int) -> str:
+        target, sure = self.targets[i][j], self.probabilities
+        known = None if sure is None or target.index is None else float(sure[i, target.index])
+        return sentence.caption(target.label, known)
+
+    # ---- pictures ----------------------------------------------------------------------------------------
+
+    def overlay(
+        self,
+        i: int | None = None,
+        j: int | None = None,
+        *,
+        style: Literal["blend", "classic"] = "blend",
+        colormap: str | None = None,
+        opacity: float | None = None,
+        scale: Scale = "image",
+    ) -> Image.Image:
+        """The heatmap on the photo, in the photo's size; a blank map is the photo with a caption that says so.
+
+        "blend" covers the photo as much as there is evidence; "classic" is the look of the well-known Keras example:
+        0.4 of a jet heatmap added to the photo.
+        """
+        i, j = self._which(i, j)
+        draw = {"blend": overlay.blend, "classic": overlay.classic}.get(style)
+        if draw is None:
+            raise InputError(f"expected style='blend' or style='classic', got {style!r}")
+        chosen: dict[str, Any] = {
+            key: value for key, value in (("colormap", colormap), ("opacity", opacity)) if value is not None
+        }
+        view = self.views[i]
+        inside = covered(view.geometry.size, view.geometry.region)
+        picture = view.picture()
+        if self.blank[i, j]:
+            return overlay.caption(Image.fromarray(picture), f"nothing here speaks for {self.labels[i][j]!r}")
+        return Image.fromarray(draw(picture, self.heatmap(i, j, scale=scale), inside, **chosen))
+
+    def figure(self, **options: Any) -> Image.Image:
+        """All overlays on one sheet, with captions; options are those of `overlay`."""
+        n, k = self.blank.shape
+        pairs = [(i, j) for i in range(n) for j in range(k)]
+        pictures = [self.overlay(i, j, **options) for i, j in pairs]
+        return figure.panels(pictures, [self._caption(i, j) for i, j in pairs], columns=k if k > 1 else None)
+
+    def show(self, **options: Any) -> None:
+        """Show the figure: in a notebook below the cell, elsewhere in the system's picture viewer."""
+        picture = self.figure(**options)
+        if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
+            sys.modules["IPython"].display.display(picture)
+        else:
+            picture.show()
+
+    def _repr_png_(self) -> bytes | None:
+        if any(len(view.geometry.size) != 2 for view in self.views):
+            return None
+        return figure.png(self.figure())
+
+    def save(self, path: str | Path, **options: Any) -> Path:
+        """Write the picture (.jpg, .png, .webp ...) or, as .npz, all that `seewhy.open` needs to have this back.
+
+        A single map is drawn as by `overlay`, several as by `figure`. The file appears whole or not at all.
+        Raises SaveError where it cannot be written, or would overwrite an explained photo.
+        """
+        path = Path(path)
+        photos = [view.photo.path for view in self.views if view.photo is not None and view.photo.path is not None]
+        if path.suffix.lower() == ".npz":
+            return self._archive(path, photos)
+        picture = self.overlay(**options) if self.blank.size == 1 else self.figure(**options)
+        return figure.save(picture, path, protect=photos)
+
+    def _archive(self, path: Path, protect: Sequence[Path]) -> Path:
+        words = {
+            "layer": self.layer,
+            "method": self.method,
+            "model": self.model,
+            "peak": self.peak,
+            "names": None if self.names is None else list(self.names),
+            "targets": [[(target.label, target.index) for target in row] for row in self.targets],
+            "views": [(v.geometry.size, v.geometry.region, v.photo and v.photo.name) for v in self.views],
+        }
+        arrays = {"maps": self.maps, "scores": self.scores, "blank": self.blank, "probabilities": self.probabilities}
+        arrays["outputs"] = plain_outputs(self.outputs)
+        kept = {name: to_numpy(array) for name, array in arrays.items() if array is not None}
+        pictures = [view.picture() if len(view.geometry.size) == 2 else None for view in self.views]
+        return archive.write(path, words, kept, pictures, protect=protect)
+
+    # ---- within ------------------------------------------------------------------------------------------
+
+    def _which(self, i: int | None, j: int | None) -> tuple[int, int]:
+        n, k = self.blank.shape
+        if (i is None and n > 1) or (j is None and k > 1):
+            raise InputError(
+                f"this explanation holds {n} image(s) x {k} target(s): say which, such as .heatmap(0, 1), "
+                "or take explanation[i, j]"
+            )
+        return _position(i or 0, n, "image"), _position(j or 0, k, "target")
+
+    def _scaled(self, i: int, j: int, limits: Scale) -> Heatmap:
+        coarse = to_numpy(self.maps[i, j])
+        if isinstance(limits, tuple):
+            low, high = limits
+            if not low < high:
+                raise InputError(f"expected scale=(low, high) with low below high, got {limits}")
+        elif limits in ("image", "batch"):
+            low, high = 0.0, float(coarse.max()) if limits == "image" else self.peak
+        else:
+            raise InputError(f"expected scale='image', 'batch' or (low, high), got {limits!r}")
+        return scale(coarse, low, high)
+
+
+def open(path: str | Path) -> Explanation:
+    """Open what `explanation.save("x.npz")` wrote: the same explanation, its arrays NumPy's.
+
+    Of structured outputs only the class scores were kept, of targets their names; what the model saw of a ready batch
+    is a picture now. Raises InputError where the file is not such an archive.
+    """
+    words, arrays, pictures = archive.read(Path(path))
+    views = []
+    for i, (size, region, name) in enumerate(words["views"]):
+        photo = Photo(pictures[i], name or f"input {i}") if i in pictures else None
+        views.append(View(Geometry(tuple(size), tuple((low, high) for low, high in region)), photo))
+    return Explanation(
+        maps=arrays["maps"],
+        scores=arrays["scores"],
+        outputs=arrays.get("outputs"),
+        blank=arrays["blank"],
+        targets=tuple(tuple(BoundTarget(_forgotten, label, index) for label, index in row) for row in words["targets"]),
+        layer=words["layer"],
+        method=words["method"],
+        model=words["model"],
+        views=tuple(views),
+        probabilities=arrays.get("probabilities"),
+        names=words["names"],
+        peak=words["peak"],
+    )
+
+
+def _forgotten(outputs: Any) -> NoReturn:
+    raise InputError("a target read from a file keeps its name only: explain the photo again to score other outputs")
+
+
+def _position(index: int, count: int, what: str) -> int:
+    if not -count <= index < count:
+        raise IndexError(f"{what} {index} of an explanation that holds {count}")
+    return index % count

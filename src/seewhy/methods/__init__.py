@@ -1,0 +1,1 @@
+"""One file for each method: a function from a Capture to maps."""

@@ -1,0 +1,76 @@
+"""torchvision's image classifiers, with ImageNet weights."""
+
+from typing import Any
+
+from seewhy.errors import ModelError, unknown
+from seewhy.images import Preprocess
+from seewhy.models._nets import exact, imagenet_labels, require_torchvision, short
+from seewhy.models._weights import TRUST, class_count, fitted, load_into, only_tensors, read_weights
+from seewhy.vision_model import VisionModel
+
+FORM = "torchvision:NAME"
+NEEDS = ("torch", "torchvision")
+EXTRA = "zoo"
+
+
+def load(name: str, *, weights: str | None, trust: bool) -> VisionModel:
+    """The classifier with torchvision's default weights, or with those in a file."""
+    import pickle
+
+    spec = f"torchvision:{name}"
+    models: Any = require_torchvision(spec).models
+    known = models.list_models(module=models)  # the classifiers: detection and so on live in modules of their own
+    if name.lower() not in known:
+        raise unknown("torchvision model", name, known)
+    default = models.get_model_weights(name).DEFAULT
+    categories = default.meta["categories"]
+    labels: tuple[str, ...] | None = imagenet_labels() if len(categories) == 1000 else tuple(categories)
+
+    if weights is not None:
+        net = _from_file(models, name, default, weights, trust)
+        labels = labels if _classes(net) == len(categories) else None
+        return VisionModel(net, _preprocess(default.transforms()), labels)
+    try:
+        with only_tensors(trust):
+            net = models.get_model(name, weights=default)
+    except pickle.UnpicklingError as error:
+        raise ModelError(f"the weights of {spec} hold Python objects beside tensors. {TRUST}") from error
+    except (OSError, RuntimeError) as error:
+        reason = short(getattr(error, "reason", error))  # URLError keeps it apart
+        raise ModelError(f"the weights of {spec} could not be downloaded from {default.url} ({reason}): "
+                         "download them elsewhere, and pass the file: weights=PATH (--weights PATH)"
+                         ) from error  # fmt: skip
+    return VisionModel(net, _preprocess(default.transforms()), labels)
+
+
+def _from_file(models: Any, name: str, default: Any, path: str, trust: bool) -> Any:
+    weights = read_weights(path, trust=trust)
+    options: dict[str, Any] = {}
+    if name.lower() in ("googlenet", "inception_v3"):
+        # what torchvision sets beside its own weights; files are made from those
+        options = {"transform_input": True, "init_weights": False, "aux_logits": False}
+    if "min_size" in default.meta and name.lower().startswith("vit_"):
+        options["image_size"] = default.meta["min_size"][0]
+    net = models.get_model(name, weights=None, **options)
+    count = class_count(weights, net)
+    if count is not None and count != len(default.meta["categories"]):
+        net = models.get_model(name, weights=None, num_classes=count, **options)
+    weights = {n: w for n, w in fitted(weights, net).items() if not n.startswith(("aux1.", "aux2.", "AuxLogits."))}
+    load_into(net, weights, path, f"torchvision:{name}")
+    return net
+
+
+def _classes(net: Any) -> int:
+    return int(list(net.parameters())[-1].shape[0])
+
+
+def _preprocess(preset: Any) -> Any:
+    """torchvision's ImageClassification preset, as ours."""
+    ours = Preprocess(
+        size=(preset.crop_size[0],) * 2,
+        resize=preset.resize_size[0],
+        interpolation=preset.interpolation.value,
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+    )
+    return exact(ours, preset)

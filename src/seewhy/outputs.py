@@ -1,0 +1,124 @@
+"""What models return: find the class scores in it, put other ones in their place, read probabilities from them.
+
+Models return an array, a tuple, a dict, or an object with named fields (a dataclass, transformers' ModelOutput).
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seewhy.errors import OutputError
+from seewhy.types import Array
+
+CLASS_KEYS = ("logits", "out", "output", "predictions", "scores")
+"""Where class scores are kept in outputs with names; the first of these, else the first array with two axes."""
+
+
+def is_array(value: object) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def class_key(outputs: Any) -> Any:
+    """Where the class scores (n, classes) are: a key, an index, or None for the outputs themselves.
+
+    Raises OutputError where nothing looks like one score for each class.
+    """
+    if is_array(outputs) and len(outputs.shape) == 2:
+        return None
+    fields = {} if is_array(outputs) else as_fields(outputs) or {}
+    vectors = [key for key, value in fields.items() if is_array(value) and len(value.shape) == 2]
+    if not vectors:
+        came = f"an array {tuple(outputs.shape)}" if is_array(outputs) else f"a {type(outputs).__name__} without one"
+        raise OutputError(
+            f"expected one score for each class, an array (n, classes), in the model's outputs, got {came}: "
+            "pass target=CALLABLE, a function from the outputs to (n,) scores"
+        )
+    named = [key for key in CLASS_KEYS if key in vectors]
+    return (named or vectors)[0]
+
+
+def as_fields(outputs: Any) -> dict[Any, Any] | None:
+    """The parts of structured outputs by key or index; None where they have no parts."""
+    if isinstance(outputs, Mapping):
+        return dict(outputs)
+    if isinstance(outputs, tuple | list):
+        return dict(enumerate(outputs))
+    if dataclasses.is_dataclass(outputs):
+        return {f.name: getattr(outputs, f.name) for f in dataclasses.fields(outputs)}
+    return None
+
+
+def with_fields(outputs: Any, fields: dict[Any, Any]) -> Any:
+    """Outputs of the same type with these parts."""
+    if isinstance(outputs, tuple | list):
+        values = [fields[i] for i in range(len(outputs))]
+        return type(outputs)(*values) if hasattr(outputs, "_fields") else type(outputs)(values)
+    if dataclasses.is_dataclass(outputs):  # transformers' ModelOutput is a dict and a dataclass
+        rebuild: Any = type(outputs)
+        return rebuild(**fields)
+    return fields
+
+
+def class_scores(outputs: Any) -> Array:
+    """The class scores (n, classes) in a model's outputs; OutputError where there are none."""
+    key = class_key(outputs)
+    return outputs if key is None else _get(outputs, key)
+
+
+def with_class_scores(outputs: Any, scores: Array) -> Any:
+    """The outputs with other class scores in their place."""
+    key = class_key(outputs)
+    if key is None:
+        return scores
+    return with_fields(outputs, {**(as_fields(outputs) or {}), key: scores})
+
+
+def map_arrays(outputs: Any, function: Callable[[Array], Array]) -> Any:
+    """Outputs of the same structure with every array replaced; what is no array stays."""
+    if is_array(outputs):
+        return function(outputs)
+    fields = as_fields(outputs)
+    if fields is None:
+        return outputs
+    return with_fields(outputs, {key: map_arrays(value, function) for key, value in fields.items()})
+
+
+def plain_outputs(outputs: Any) -> Array | None:
+    """The outputs as one array: themselves, or the class scores in them; None where there is no such array."""
+    if is_array(outputs):
+        return outputs
+    try:
+        return class_scores(outputs)
+    except OutputError:
+        return None
+
+
+def _get(outputs: Any, key: Any) -> Any:
+    return getattr(outputs, key) if dataclasses.is_dataclass(outputs) else outputs[key]
+
+
+def probabilities(classes: npt.NDArray[np.float32], head: str | None) -> npt.NDArray[np.float32]:
+    """Class scores (n, classes), as the model returned them, as probabilities in [0, 1].
+
+    What already came out of a softmax or sigmoid stays as it is. Of other scores, one class alone goes through
+    a sigmoid, several through a softmax.
+    """
+    if head == "sigmoid" or head == "softmax" or looks_like_probabilities(classes):
+        return classes
+    if classes.shape[1] == 1:
+        return np.asarray(0.5 * (1 + np.tanh(classes / 2)), np.float32)  # a sigmoid that cannot overflow
+    shifted = np.exp(classes - classes.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
+
+
+def looks_like_probabilities(classes: npt.NDArray[np.float32]) -> bool:
+    """Do all rows lie in [0, 1] and sum to 1, as only a softmax makes them?"""
+    return bool(
+        classes.shape[1] > 1
+        and (classes >= 0).all()
+        and (classes <= 1).all()
+        and (abs(classes.sum(axis=1) - 1) < 1e-3).all()
+    )

@@ -1,0 +1,1 @@
+"""Pictures from arrays. Nothing here knows of explanations, models or frameworks."""

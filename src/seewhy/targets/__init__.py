@@ -1,0 +1,1 @@
+"""One file for each target: what a user can ask about."""

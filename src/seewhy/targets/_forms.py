@@ -1,0 +1,111 @@
+"""The forms in which users write targets, and their scores."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import array_namespace
+
+from seewhy.errors import TargetError
+from seewhy.targets.class_score import class_score
+from seewhy.targets.top import top
+from seewhy.types import Array, BoundTarget, Classes, Scores, Target
+
+FORMS = (
+    "None (the predicted class), a class index, a class name, seewhy.top(k), a target or callable: the same for all; "
+    "a list with one of these for each image; or a list of lists, several for each image"
+)
+
+
+@dataclass(frozen=True)
+class _Custom:
+    function: Callable[[Any], Array]
+
+    def bind(self, classes: Classes) -> Sequence[BoundTarget]:
+        return [BoundTarget(self.function, getattr(self.function, "__name__", type(self.function).__name__))]
+
+
+def as_target(item: Any) -> Target:
+    """One thing asked for as a Target; TargetError that shows the right forms otherwise."""
+    if item is None:
+        return top(1)
+    if isinstance(item, str):
+        return class_score(item)
+    if isinstance(item, int | np.integer) and not isinstance(item, bool):
+        return class_score(int(item))
+    if isinstance(item, Target) and not isinstance(item, type):
+        return item
+    if callable(item):
+        return _Custom(item)
+    raise TargetError(f"{item!r} ({type(item).__name__}) is no target; expected {FORMS}")
+
+
+def as_rows(target: Any, n: int) -> list[list[Target]]:
+    """What was asked for as one row of targets for each of n images; nothing is ever cut to fit."""
+    if isinstance(target, np.ndarray):
+        target = target.tolist()
+    if not isinstance(target, list | tuple):
+        return [[as_target(target)]] * n
+    nested = [isinstance(item, list | tuple) for item in target]
+    if n == 1 and not any(nested) and target:
+        return [[as_target(item) for item in target]]
+    if len(target) != n or (any(nested) and not all(nested)) or not target:
+        raise TargetError(
+            f"{len(target)} targets for {n} image{'s' * (n != 1)}: expected {FORMS}. "
+            f"For several targets for each image write [[a, b]] * {n}"
+        )
+    if not any(nested):
+        return [[as_target(item)] for item in target]
+    if not all(target):
+        raise TargetError("a row of targets is empty: each image needs at least one")
+    return [[as_target(item) for item in row] for row in target]
+
+
+def bind_rows(
+    rows: Sequence[Sequence[Target]], names: Sequence[str] | None, values: npt.NDArray[np.float32] | None
+) -> list[list[BoundTarget]]:
+    """The numbers to explain for each image, (n, k), now that class scores (n, classes) are known."""
+    bound = []
+    for i, row in enumerate(rows):
+        classes = Classes(names, values[i] if values is not None else None)
+        bound.append([b for target in row for b in target.bind(classes)])
+    lengths = {len(row) for row in bound}
+    if len(lengths) > 1:
+        raise TargetError(
+            "every image needs the same number of targets, got " + ", ".join(str(len(row)) for row in bound)
+        )
+    return bound
+
+
+def score_rows(bound: Sequence[Sequence[BoundTarget]], outputs: Any) -> Scores:
+    """The scores (n, k) of bound targets; each different target is computed once for the whole batch."""
+    n = len(bound)
+    known: dict[object, Array] = {}
+    for row in bound:
+        for target in row:
+            if _key(target) not in known:
+                known[_key(target)] = _checked(target.score(outputs), target, n)
+    xp = array_namespace(next(iter(known.values())))
+    columns = []
+    for column in zip(*bound, strict=True):
+        scores = [known[_key(target)] for target in column]
+        same = all(s is scores[0] for s in scores)
+        columns.append(scores[0] if same else xp.stack([s[i] for i, s in enumerate(scores)]))
+    return xp.stack(columns, axis=1)
+
+
+def _key(target: BoundTarget) -> object:
+    return target.score if isinstance(target.score, Hashable) else id(target.score)
+
+
+def _checked(scores: Any, target: BoundTarget, n: int) -> Array:
+    shape = getattr(scores, "shape", None)
+    if shape is None or tuple(shape) != (n,):
+        came = f"shape {tuple(shape)}" if shape is not None else type(scores).__name__
+        raise TargetError(
+            f"the target {target.label!r} must give one score for each image, an array of shape ({n},), "
+            f"got {came}: for outputs (n, classes) write lambda outputs: outputs[:, 3]"
+        )
+    return scores

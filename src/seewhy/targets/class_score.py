@@ -1,0 +1,37 @@
+"""The score of one class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seewhy.outputs import class_scores
+from seewhy.types import Array, BoundTarget, Classes
+
+
+@dataclass(frozen=True)
+class _ClassScore:
+    which: int | str
+
+    def bind(self, classes: Classes) -> Sequence[BoundTarget]:
+        index = classes.index(self.which)
+        return [BoundTarget(_Column(index), classes.label(index), index)]
+
+
+@dataclass(frozen=True)
+class _Column:
+    index: int
+
+    def __call__(self, outputs: object) -> Array:
+        return class_scores(outputs)[:, self.index]
+
+
+def class_score(which: int | str) -> _ClassScore:
+    """The score of one class, given by index or by name: y_c.
+
+    `target=282` and `target="tiger cat"` are short for it. Raises UnknownNameError for a name that no class has,
+    TargetError for an index out of range or a name that several classes share.
+
+    >>> [bound] = class_score("dog").bind(Classes(["cat", "dog"], None))
+    >>> bound.label, bound.index
+    ('dog', 1)
+    """
+    return _ClassScore(which)

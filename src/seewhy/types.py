@@ -1,0 +1,214 @@
+"""The words of the program as types: shapes, Capture, targets, methods, adapters.
+
+n images in the batch, k targets for each, c channels at the layer, *s its spatial axes.
+
+The shapes in the annotations are checked where jaxtyping was imported before seewhy (the tests do so);
+otherwise they cost nothing and need no package.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from seewhy.errors import OutputError, TargetError, unknown
+
+if TYPE_CHECKING or "jaxtyping" in sys.modules:
+    from jaxtyping import Bool as Bool
+    from jaxtyping import Float as Float
+else:
+
+    class _Unchecked:
+        def __class_getitem__(cls, item: object) -> object:
+            return Any
+
+    Bool = Float = _Unchecked
+
+Array: TypeAlias = Any
+"""An array of any framework of the array API standard: numpy.ndarray, torch.Tensor, jax.Array."""
+
+Activations: TypeAlias = Float[Array, "n c *s"]
+Gradients: TypeAlias = Float[Array, "n k c *s"]
+Scores: TypeAlias = Float[Array, "n k"]
+Maps: TypeAlias = Float[Array, "n k *s"]
+Heatmap: TypeAlias = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Capture:
+    """All that one pass through the model tells a method."""
+
+    activations: Activations
+    gradients: Gradients | None
+    """d scores / d activations; None where the method did not ask for them."""
+    scores: Scores
+    outputs: Any
+    """What the model returned, detached."""
+    classes: npt.NDArray[np.float32] | None
+    """(n, classes): the class scores that targets were taken from; None where there is no class vector."""
+    head: str | None
+    """The final activation that was seen to run: "softmax", "log-softmax", "sigmoid"; None: none was seen."""
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One layer that ran, as `seewhy.layers` lists it."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    """Shape of its output without the batch axis, channels first: (c, *s)."""
+    default: bool
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class and its probability in [0, 1]."""
+
+    index: int
+    label: str
+    probability: float
+
+
+# ---- targets ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BoundTarget:
+    """One number to explain: `score` takes the outputs of the whole batch to (n,) scores."""
+
+    score: Callable[[Any], Array]
+    label: str
+    index: int | None = None
+    """The class it is about, where it is about one."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a model as one image sees them: their names, and its class scores."""
+
+    names: Sequence[str] | None
+    values: npt.NDArray[np.float32] | None
+
+    def label(self, index: int) -> str:
+        return self.names[index] if self.names is not None else f"class {index}"
+
+    def best(self, k: int) -> list[int]:
+        """The k classes of the highest score, best first."""
+        if self.values is None:
+            raise OutputError(
+                "the model's outputs hold no array (n, classes) with one score for each class, so there is no "
+                "best class: "
+                "pass target=CALLABLE, a function from the outputs to (n,) scores"
+            )
+        if k > len(self.values):
+            raise TargetError(f"top({k}) asks for more classes than the model has ({len(self.values)})")
+        return [int(i) for i in np.argsort(-self.values, kind="stable")[:k]]
+
+    def index(self, which: int | str) -> int:
+        """The index of a class given by index or by name (case, `_` and `-` do not matter)."""
+        if isinstance(which, str):
+            return self._find(which)
+        count = len(self.values) if self.values is not None else len(self.names) if self.names is not None else None
+        if which < 0 or (count is not None and which >= count):
+            known = f"0 to {count - 1}" if count is not None else "0 and up"
+            raise TargetError(f"class index {which} is out of range: this model's classes are {known}")
+        return which
+
+    def _find(self, label: str) -> int:
+        if self.names is None:
+            raise TargetError(
+                f"class {label!r} was asked for by name, but this model has no class names: "
+                "pass labels=[...], or give the class by its index"
+            )
+        wanted = fold_label(label)
+        found = [i for i, name in enumerate(self.names) if fold_label(name) == wanted]
+        if not found:
+            raise unknown("class", label, self.names)
+        if len(found) > 1:
+            raise TargetError(f"{len(found)} classes are called {label!r}: give one of the indices {found}")
+        return found[0]
+
+
+def fold_label(label: str) -> str:
+    """A class name without what people write differently: case, `_`, `-`, spaces at the ends."""
+    return " ".join(label.casefold().replace("_", " ").replace("-", " ").split())
+
+
+@runtime_checkable
+class Target(Protocol):
+    """What a user asks for: it becomes numbers to explain once the classes and one image's scores are known."""
+
+    def bind(self, classes: Classes) -> Sequence[BoundTarget]: ...
+
+
+Ask: TypeAlias = Callable[[Any, npt.NDArray[np.float32] | None], Scores]
+"""(outputs, class scores as NumPy (n, classes) or None) -> the scores to explain (n, k)."""
+
+
+# ---- methods ---------------------------------------------------------------------------------------------
+
+Method: TypeAlias = Callable[..., Maps]
+"""A function from a Capture, and its own options, to maps."""
+
+_MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """What a method says of itself beside its docstring."""
+
+    paper: str = ""
+    gradients: bool = True
+
+
+def method(*, paper: str, gradients: bool = True) -> Callable[[_MethodT], _MethodT]:
+    """Declare a function to be a method: the paper it follows, and whether it needs gradients."""
+
+    def declare(function: _MethodT) -> _MethodT:
+        function.__dict__["method_info"] = MethodInfo(paper, gradients)
+        return function
+
+    return declare
+
+
+def method_info(function: Method) -> MethodInfo:
+    """What `method` declared; a bare function is taken to need gradients."""
+    info = getattr(function, "method_info", None)
+    return info if isinstance(info, MethodInfo) else MethodInfo()
+
+
+# ---- adapters --------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """All that knows one framework. A module of these functions is an adapter."""
+
+    def is_batch(self, images: object) -> bool:
+        """Is this a ready batch in the framework's own tensors: a tensor, or a tuple or dict of them?"""
+
+    def place(self, net: Any, inputs: Any) -> Any:
+        """Inputs (NumPy or tensors, alone or in a tuple or dict) on the model's device and in its precision."""
+
+    def size(self, inputs: Any) -> tuple[int, tuple[int, ...]]:
+        """The number of images in placed inputs, and the spatial axes of the first image input."""
+
+    def pictures(self, inputs: Any) -> npt.NDArray[np.float32]:
+        """The first image input as NumPy, channels first (n, c, *s)."""
+
+    def find_layer(self, net: Any, layer: Any) -> tuple[str, Any]:
+        """The name and the layer that a user's `layer` means."""
+
+    def layers(self, net: Any, inputs: Any) -> list[LayerInfo]:
+        """Every layer with spatial axes that ran in one forward pass of the first image; one is the default."""
+
+    def full_precision(self) -> AbstractContextManager[None]:
+        """A context in which the maths on what was captured is done as written: no autocast, no graph."""
+
+    def capture(self, net: Any, layer: Any, inputs: Any, ask: Ask, *, gradients: bool, logit: bool) -> Capture:
+        """One pass through the model: activations at the layer, gradients of what is asked, outputs."""

@@ -1,0 +1,213 @@
+"""The command line as people use it: in this process, and once as a real subprocess."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import seewhy
+from seewhy import cli
+from seewhy.photos import embedded_photo
+
+KEYS = ["photo", "output", "model", "method", "layer", "predictions", "targets", "seconds"]
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capfd, lite0):
+    """Run `seewhy ARGUMENTS` in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    load = seewhy.load
+    monkeypatch.setattr(seewhy, "load", lambda spec, **o: lite0 if spec == "lite0" and not o.get("device") else load(spec, **o))
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["seewhy", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+            sys.exit(0)
+        out, err = capfd.readouterr()
+        return stopped.value.code or 0, out, err
+
+    return call
+
+
+def test_explain_one_photo(run, coffee):
+    code, out, err = run("explain", coffee)
+    assert (code, err) == (0, "")
+    assert "espresso" in out and "9" in out and "80% of the evidence for 'espresso'" in out and "coffee_cam.jpg" in out
+    with Image.open("coffee_cam.jpg") as picture:
+        assert picture.size == (600, 400)
+    assert os.listdir() == ["coffee_cam.jpg"]
+
+
+def test_several_targets_make_one_file_each(run, coffee):
+    code, out, _ = run("explain", coffee, "--target", "espresso", "--target", "504", "-t", "Tiger_Cat")
+    assert code == 0
+    assert sorted(os.listdir()) == ["coffee_cam_coffee-mug.jpg", "coffee_cam_espresso.jpg", "coffee_cam_tiger-cat.jpg"]
+    code, out, _ = run("explain", coffee, "--top", "2", "--out", "made/pictures")
+    assert code == 0
+    assert sorted(os.listdir("made/pictures")) == ["coffee_cam_cup.jpg", "coffee_cam_espresso.jpg"]
+
+
+def test_json_is_one_object_for_each_photo_and_nothing_else(run, coffee):
+    cat = embedded_photo("cat").path
+    code, out, err = run("explain", coffee, cat, "missing.jpg", "--json", "--top", "2")
+    assert code == 1
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [list(record) for record in records] == [KEYS, KEYS]
+    record = records[0]
+    assert record["photo"] == str(coffee) and record["model"] == "lite0" and record["method"] == "grad-cam"
+    assert all(Path(path).exists() for path in record["output"]) and len(record["output"]) == 2
+    assert record["predictions"][0].keys() == {"index", "label", "probability"}
+    assert record["predictions"][0]["index"] == 967 and record["predictions"][0]["probability"] > 0.9
+    assert [list(target) for target in record["targets"]] == [["index", "label", "score", "blank", "box"]] * 2
+    target = record["targets"][0]
+    assert target["label"] == "espresso" and target["blank"] is False and target["score"] > 5
+    left, top, right, bottom = target["box"]
+    assert 0 <= left < right <= 600 and 0 <= top < bottom <= 400
+    assert 0 < record["seconds"] < 60
+    assert "missing.jpg does not exist" in err and "1 of 3 photos" in err
+    one = json.loads(run("explain", coffee, "--json")[1])
+    assert one["output"] == "coffee_cam.jpg"
+
+
+def test_a_bad_photo_costs_no_other_photo(run, coffee, tmp_path):
+    (tmp_path / "text.jpg").write_text("no photo")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "cut.png").write_bytes(coffee.read_bytes()[:5000])
+    cat = embedded_photo("cat").path
+    bad = ["text.jpg", "empty.png", "cut.png", "missing.jpg", "https://example.org/x.jpg", str(tmp_path)]
+    code, out, err = run("explain", bad[0], coffee, *bad[1:], cat)
+    assert code == 1
+    for name in bad:
+        assert name in err
+    for reason in ("not an image", "is empty", "truncated", "does not exist", "is a URL", "is a folder"):
+        assert reason in err
+    assert "Traceback" not in err
+    assert {"coffee_cam.jpg", "chelsea_cam.jpg"} <= set(os.listdir())
+    assert len(os.listdir()) == 5
+
+
+def test_input_photos_are_never_overwritten(run, coffee):
+    shutil.copy(coffee, "a.png")
+    shutil.copy(coffee, "a_cam.jpg")
+    before = Path("a.png").read_bytes(), Path("a_cam.jpg").read_bytes()
+    code, _, err = run("explain", "a.png", "--out", "a.png")
+    assert code == 1 and "overwritten" in err
+    code, out, _ = run("explain", "a.png", "a_cam.jpg")
+    assert code == 0 and "a_cam_2.jpg" in out
+    assert (Path("a.png").read_bytes(), Path("a_cam.jpg").read_bytes()) == before
+
+
+def test_two_photos_of_one_name_make_two_pictures(run, coffee):
+    for folder in ("x", "y"):
+        os.mkdir(folder)
+        shutil.copy(coffee, f"{folder}/photo.png")
+    assert run("explain", "x/photo.png", "y/photo.png")[0] == 0
+    assert {"photo_cam.jpg", "photo_cam_2.jpg"} <= set(os.listdir())
+
+
+def test_out_forms(run, coffee):
+    assert run("explain", coffee, "--out", "one.png")[0] == 0
+    assert run("explain", coffee, "--out", "raw.npz")[0] == 0
+    assert seewhy.open("raw.npz").labels == [["espresso"]]
+    assert run("explain", coffee, "--out", "two.webp", "--top", "2")[0] == 0
+    assert {"one.png", "raw.npz", "two_espresso.webp", "two_cup.webp"} <= set(os.listdir())
+    for out, words in (("x.xyz", "expected one of .jpg"), ("one.png/inside", "cannot be made")):
+        code, _, err = run("explain", coffee, "--out", out)
+        assert code == 1 and words in err
+    code, _, err = run("explain", coffee, coffee, "--out", "one.jpg")
+    assert code == 1 and "one file for 2 photos: give a folder" in err
+
+
+def test_looks(run, coffee):
+    assert run("explain", coffee, "--style", "classic", "--out", "classic.png")[0] == 0
+    assert run("explain", coffee, "--colormap", "inferno", "--opacity", "0.9", "--out", "inferno.png")[0] == 0
+    assert run("explain", coffee, "--out", "plain.png")[0] == 0
+    pictures = [np.asarray(Image.open(name)) for name in ("classic.png", "inferno.png", "plain.png")]
+    assert not np.array_equal(pictures[0], pictures[2]) and not np.array_equal(pictures[1], pictures[2])
+
+
+def test_method_layer_score(run, coffee):
+    options = ["--method", "layer-cam", "--layer", "_blocks.10", "--score", "output"]
+    record = json.loads(run("explain", coffee, "--json", *options)[1])
+    assert (record["method"], record["layer"]) == ("layer-cam", "_blocks.10")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--method", "grad-cma"], "unknown method 'grad-cma': did you mean 'grad-cam'"),
+        (["--model", "lite1"], "lite0"),
+        (["--layer", "_blocks.99"], "unknown layer '_blocks.99': did you mean '_blocks"),
+        (["--layer", "_fc"], "no spatial axes"),
+        (["--target", "expresso"], "unknown class 'expresso': did you mean 'espresso'"),
+        (["--target", "1000"], "0 to 999"),
+        (["--target", "-1"], "0 to 999"),
+        (["--target", "1", "--top", "2"], "two things"),
+        (["--target", "1", "--target", "1"], "given twice"),
+        (["--top", "0"], "whole number"),
+        (["--top", "1001"], "more classes than the model has"),
+        (["--colormap", "infernoo"], "did you mean 'inferno'"),
+        (["--opacity", "2"], "opacity"),
+        (["--device", "cuda:99"], "cuda"),
+    ],
+)
+def test_errors_are_one_line_in_words_and_nothing_is_written(run, coffee, arguments, words):
+    code, out, err = run("explain", coffee, *arguments)
+    assert code == 1
+    assert words in err and "Traceback" not in err
+    assert out == "" and not list(Path().glob("*.jpg"))
+
+
+def test_wrong_usage(run, coffee):
+    for arguments in (["explain"], ["explain", str(coffee), "--score", "loggit"], ["explian"], ["explain", "--wrong"]):
+        code, _, err = run(*arguments)
+        assert code == 2 and "Traceback" not in err
+
+
+def test_debug_shows_the_traceback(run, coffee):
+    with pytest.raises(seewhy.SeewhyError, match="grad-cma"):
+        run("explain", coffee, "--method", "grad-cma", "--debug")
+
+
+def test_lists(run):
+    code, out, _ = run("layers")
+    assert code == 0
+    [line] = [line for line in out.splitlines() if "<- default" in line]
+    assert "1280 x 7 x 7" in line
+    for command, words in (
+        ("methods", ["grad-cam", "hires-cam", "layer-cam", "random-cam", "Selvaraju"]),
+        ("targets", ["class-score", "top", "negative"]),
+        ("models", ["lite0", "torchvision:", "timm:", "hf:", "file:", "python:"]),
+        ("--version", [seewhy.__version__]),
+        ("--help", ["explain", "demo", "layers", "models", "methods", "targets"]),
+    ):
+        code, out, err = run(command)
+        assert (code, err) == (0, "")
+        assert all(word in out for word in words), out
+
+
+def test_demo(run):
+    code, out, err = run("demo", "--out", "pictures")
+    assert (code, err) == (0, "")
+    names = [f"{name}_cam.jpg" for name in ("cat", "coffee", "motorcycle", "rocket")]
+    assert sorted(os.listdir("pictures")) == sorted([*names, "four_photos.jpg"])
+    for words in ("tiger cat", "espresso", "towards the top left", "towards the bottom right", "four_photos.jpg"):
+        assert words in out
+
+
+def test_as_a_real_command(coffee, tmp_path):
+    command = [str(Path(sys.executable).with_name("seewhy")), "explain", str(coffee), "nowhere.jpg", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    [line] = done.stdout.splitlines()
+    assert json.loads(line)["targets"][0]["label"] == "espresso"
+    assert done.stderr.splitlines()[0] == "error: nowhere.jpg does not exist"
+    assert (tmp_path / "coffee_cam.jpg").exists()
