@@ -1,4 +1,4 @@
-"""Shapes are checked in every test: jaxtyping is imported before seewhy, and its hook checks annotations by beartype."""
+"""Shapes are checked in every test: jaxtyping is imported before seewhy, and its hook has beartype check them."""
 
 from pathlib import Path
 

@@ -3,11 +3,11 @@
 import threading
 import warnings
 
-import nets
 import pytest
 import torch
 from torch import nn
 
+import nets
 import seewhy
 from seewhy.adapters import torch as adapter
 
@@ -348,8 +348,16 @@ def test_the_prefix_is_run_without_a_graph_and_once():
 
 # ---- what score= means -----------------------------------------------------------------------------------
 
-HEADS = {"Softmax": "softmax", "softmax": "softmax", "F.softmax": "softmax", "method": "softmax",
-         "LogSoftmax": "log-softmax", "log_softmax": "log-softmax", "Sigmoid": "sigmoid", "sigmoid": "sigmoid"}  # fmt: skip
+HEADS = {
+    "Softmax": "softmax",
+    "softmax": "softmax",
+    "F.softmax": "softmax",
+    "method": "softmax",
+    "LogSoftmax": "log-softmax",
+    "log_softmax": "log-softmax",
+    "Sigmoid": "sigmoid",
+    "sigmoid": "sigmoid",
+}
 
 
 @pytest.mark.parametrize("kind", HEADS)

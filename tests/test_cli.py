@@ -24,7 +24,9 @@ def run(monkeypatch, tmp_path, capfd, lite0):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     load = seewhy.load
-    monkeypatch.setattr(seewhy, "load", lambda spec, **o: lite0 if spec == "lite0" and not o.get("device") else load(spec, **o))
+    monkeypatch.setattr(
+        seewhy, "load", lambda spec, **o: lite0 if spec == "lite0" and not o.get("device") else load(spec, **o)
+    )
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["seewhy", *map(str, arguments)])
@@ -47,10 +49,10 @@ def test_explain_one_photo(run, coffee):
 
 
 def test_several_targets_make_one_file_each(run, coffee):
-    code, out, _ = run("explain", coffee, "--target", "espresso", "--target", "504", "-t", "Tiger_Cat")
+    code, _, _ = run("explain", coffee, "--target", "espresso", "--target", "504", "-t", "Tiger_Cat")
     assert code == 0
     assert sorted(os.listdir()) == ["coffee_cam_coffee-mug.jpg", "coffee_cam_espresso.jpg", "coffee_cam_tiger-cat.jpg"]
-    code, out, _ = run("explain", coffee, "--top", "2", "--out", "made/pictures")
+    code, _, _ = run("explain", coffee, "--top", "2", "--out", "made/pictures")
     assert code == 0
     assert sorted(os.listdir("made/pictures")) == ["coffee_cam_cup.jpg", "coffee_cam_espresso.jpg"]
 
@@ -83,7 +85,7 @@ def test_a_bad_photo_costs_no_other_photo(run, coffee, tmp_path):
     (tmp_path / "cut.png").write_bytes(coffee.read_bytes()[:5000])
     cat = embedded_photo("cat").path
     bad = ["text.jpg", "empty.png", "cut.png", "missing.jpg", "https://example.org/x.jpg", str(tmp_path)]
-    code, out, err = run("explain", bad[0], coffee, *bad[1:], cat)
+    code, _, err = run("explain", bad[0], coffee, *bad[1:], cat)
     assert code == 1
     for name in bad:
         assert name in err

@@ -3,12 +3,12 @@
 import os
 from dataclasses import replace
 
-import nets
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import nets
 import seewhy
 from seewhy.images import Geometry, Photo
 from seewhy.photos import embedded_photo
@@ -142,11 +142,11 @@ def test_photos_need_a_preprocess_and_batches_do_not(net, coffee):
     assert len(explanation) == 2 and explanation.heatmap(0).shape == (400, 600)
     with pytest.raises(seewhy.SeewhyError, match="preprocess="):
         seewhy.Explainer(net, preprocess="image-net")
-    with pytest.raises(seewhy.SeewhyError, match="list of images is empty"):
+    with pytest.raises(seewhy.SeewhyError, match=r"list of images is empty"):
         seewhy.explain(net, [], preprocess="imagenet")
-    with pytest.raises(seewhy.SeewhyError, match="expected a photo .*got float"):
+    with pytest.raises(seewhy.SeewhyError, match=r"expected a photo .*got float"):
         seewhy.explain(net, 1.5, preprocess="imagenet")
-    with pytest.raises(seewhy.SeewhyError, match="photo 2 of 2: .*does not exist"):
+    with pytest.raises(seewhy.SeewhyError, match=r"photo 2 of 2: .*does not exist"):
         seewhy.explain(net, [coffee, "nowhere.jpg"], preprocess="imagenet")
 
 

@@ -2,11 +2,11 @@
 
 import warnings
 
-import nets
 import pytest
 import torch
 from torch import nn
 
+import nets
 import seewhy
 from seewhy.photos import embedded_photo
 

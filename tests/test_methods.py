@@ -1,12 +1,12 @@
 """Methods x targets x axes against replicas in scalar loops; one table, read from the catalogue."""
 
-import nets
 import numpy as np
 import pytest
 import torch
-from replicas import REPLICAS
 
+import nets
 import seewhy
+from replicas import REPLICAS
 from seewhy.types import Capture
 
 SIZES = {1: (9,), 2: (6, 7), 3: (5, 4, 6)}
@@ -146,7 +146,7 @@ def test_unknown_methods_and_options_name_what_there_is():
     net = nets.seeded(nets.Plain())
     with pytest.raises(seewhy.SeewhyError, match="did you mean 'grad-cam'"):
         seewhy.Explainer(net, "grad-cma")
-    with pytest.raises(seewhy.SeewhyError, match="no option 'sead'.*it has seed"):
+    with pytest.raises(seewhy.SeewhyError, match=r"no option 'sead'.*it has seed"):
         seewhy.Explainer(net, "random-cam", sead=1)
     with pytest.raises(seewhy.SeewhyError, match="it has none"):
         seewhy.Explainer(net, "grad-cam", seed=1)

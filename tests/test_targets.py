@@ -1,10 +1,10 @@
 """Targets in every form that users write, and the errors that show the right one."""
 
-import nets
 import numpy as np
 import pytest
 import torch
 
+import nets
 import seewhy
 
 NAMES = ["cat", "African elephant", "golden retriever", "cat-like_thing"]

@@ -51,11 +51,11 @@ _GRAPH = re.compile(r"(^|/)(models/[^/]+|serialized_exported_program)\.json$")
 _OBJECT = re.compile(r"constants/(custom|opaque)_obj")
 _TARGET = re.compile(r"torch\.ops\.|torch\._?sym_")
 _NAMES = re.compile(r"[su]\d+|zuf?\d+")
-_CALLS = set(
-    "Symbol Integer Float Rational Add Mul Pow Mod PythonMod FloorDiv CleanDiv CeilDiv ModularIndexing Max Min Abs "
-    "Where IntTrueDiv FloatTrueDiv FloatPow PowByNatural CeilToInt FloorToInt TruncToInt RoundToInt RoundDecimal ToFloat "
-    "Identity ceiling floor Equality Unequality GreaterThan LessThan StrictGreaterThan StrictLessThan Eq Ne Ge Gt Le "
-    "Lt And Or Not LShift RShift".split()  # noqa: SIM905
+_CALLS = re.compile(
+    "Symbol|Integer|Float|Rational|Add|Mul|Pow|Mod|PythonMod|FloorDiv|CleanDiv|CeilDiv|ModularIndexing|Max|Min|Abs|Where|"
+    "IntTrueDiv|FloatTrueDiv|FloatPow|PowByNatural|CeilToInt|FloorToInt|TruncToInt|RoundToInt|RoundDecimal|ToFloat|"
+    "Identity|ceiling|floor|Equality|Unequality|GreaterThan|LessThan|StrictGreaterThan|StrictLessThan|Eq|Ne|Ge|Gt|Le|Lt|"
+    "And|Or|Not|LShift|RShift"
 )
 
 
@@ -99,10 +99,14 @@ def _is_arithmetic(text: str) -> bool:
         return False
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            if not isinstance(node.func, ast.Name) or node.func.id not in _CALLS:
+            if not isinstance(node.func, ast.Name) or not _CALLS.fullmatch(node.func.id):
                 return False
         elif isinstance(node, ast.Name):
-            if node.id not in _CALLS and not _NAMES.fullmatch(node.id) and node.id not in ("true", "false", "oo"):
+            if (
+                not _CALLS.fullmatch(node.id)
+                and not _NAMES.fullmatch(node.id)
+                and node.id not in ("true", "false", "oo")
+            ):
                 return False
         elif isinstance(node, ast.Constant):
             if isinstance(node.value, str) and not _NAMES.fullmatch(node.value):

@@ -8,7 +8,7 @@ from typing import Any
 from seewhy.errors import ModelError
 from seewhy.models import open_spec, split_architecture
 from seewhy.models._nets import require
-from seewhy.models._weights import kind_of, read_pickle
+from seewhy.models._weights import kind_of, read_pickle, weights_in
 from seewhy.vision_model import VisionModel
 
 FORM = "file:PATH"
@@ -53,8 +53,8 @@ def _pickled(path: str, kind: str, trust: bool) -> Any:
             loaded = read_pickle(path, trust=trust)
         for found in (loaded, loaded.get("model") if isinstance(loaded, dict) else None):
             if isinstance(found, torch.nn.Module):
-                return found.float() if any(p.dtype == torch.float16 for p in found.parameters()) else found
-
+                return found
+        weights_in(loaded, path)  # raises where it holds no weights either
     raise ModelError(
         f"{path} holds weights only, and they say nothing of the network they belong to: name it, as "
         f'load("file:{path}@torchvision:resnet50") or load("torchvision:resnet50", weights="{path}") '

@@ -1,0 +1,67 @@
+"""Docs that cannot go stale: README code runs, the help page is the program's help, docstring examples run."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import seewhy
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_python_in_the_readme_runs(tmp_path, monkeypatch, coffee, capsys):
+    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip() and not line.startswith(("import", " "))]) <= 10
+    monkeypatch.chdir(tmp_path)
+    with Image.open(coffee) as photo:
+        photo.convert("RGB").save("photo.jpg")
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["heatmap"].shape == (400, 600)
+    assert names["raw"].shape[:2] == (1, 1)
+    assert "Predicted: " in capsys.readouterr().out
+    assert Path("photo_cam.jpg").exists()
+
+
+def test_the_commands_in_the_readme_are_understood():
+    from typer.main import get_command
+
+    from seewhy.cli import app
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = "".join(re.findall(r"```\n(.*?)```", text, re.DOTALL))
+    lines = [line.split("#")[0].split() for line in code.splitlines() if line.startswith("seewhy ")]
+    assert len(lines) >= 6
+    for _, command, *arguments in lines:
+        get_command(app).commands[command].make_context(command, arguments)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", text, re.MULTILINE):
+        assert f"\n{target}:" in makefile
+
+
+def test_the_help_page_is_what_the_program_says():
+    page = runpy.run_path(str(ROOT / "docs/make.py"))["cli_page"]()
+    assert (ROOT / "docs/cli.md").read_text(encoding="utf-8") == page, "run `make docs`"
+
+
+def test_files_that_the_docs_name_exist():
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+    assert (ROOT / "docs/demo.jpg").stat().st_size < 250_000
+
+
+MODULES = [m.name for m in pkgutil.walk_packages(seewhy.__path__, "seewhy.")]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name):
+    module = importlib.import_module(name)
+    failed, _ = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+    assert failed == 0
