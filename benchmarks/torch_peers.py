@@ -36,8 +36,9 @@ CAPTUM, TORCHCAM, GRADCAM = "captum", "torchcam", "pytorch-grad-cam"
 PEERS = (CAPTUM, TORCHCAM, GRADCAM)
 
 NOTES = f"""\
-Seeded random weights, float32, eval mode, parameters requiring grad as a model zoo gives them. Each contender goes from a ready batch to the raw coarse maps (n, k, h, w) after the ReLU, and does its own forward
-pass; before the clock started their maps were found equal (1e-4 of each map's peak). What differs:
+Seeded random weights, float32, eval mode, parameters requiring grad as a model zoo gives them. Each contender goes from
+a ready batch to the raw coarse maps (n, k, h, w) after the ReLU, and does its own forward pass; before the clock
+started their maps were found equal (1e-4 of each map's peak). What differs:
 
 - {PLAIN}: `torch.no_grad()`, the outputs only. "again" is the same once more: what it differs by is noise.
 - seewhy: an `Explainer` made once. It also gives outputs, scores, probabilities and which maps are blank, and checks

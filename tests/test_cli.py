@@ -205,6 +205,35 @@ def test_demo(run):
         assert words in out
 
 
+def test_a_photo_that_the_model_cannot_take_costs_no_other(run, coffee, tmp_path, lite0):
+    def forward(x):
+        if seen.append(1) or len(seen) == 2:
+            raise RuntimeError("Given groups=1, the kernel is larger than the input")
+        return type(lite0.net).forward(lite0.net, x)
+
+    seen = []
+    shutil.copy(coffee, "other.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lite0.net, "forward", forward, raising=False)
+        code, out, err = run("explain", coffee, "other.png", "--layer", "_blocks.15")
+    assert code == 1
+    assert "other.png: RuntimeError: Given groups=1" in err
+    assert "coffee_cam.jpg" in out
+
+
+def test_results_stay_on_stdout_while_a_bar_is_on_the_terminal(coffee, tmp_path):
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [str(Path(sys.executable).with_name("seewhy")), "explain", str(coffee), str(coffee), "--json"]
+    done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs, text=True, timeout=300)
+    os.close(theirs)
+    assert done.returncode == 0
+    assert [json.loads(line)["output"] for line in done.stdout.splitlines()] == ["coffee_cam.jpg", "coffee_cam_2.jpg"]
+    assert b"explaining" in os.read(ours, 100_000)
+    os.close(ours)
+
+
 def test_as_a_real_command(coffee, tmp_path):
     command = [str(Path(sys.executable).with_name("seewhy")), "explain", str(coffee), "nowhere.jpg", "--json"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)

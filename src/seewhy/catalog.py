@@ -5,7 +5,6 @@ An adapter is the file itself, called by the framework's root package: `adapters
 A third party's package brings its own by the entry points `seewhy.methods`, `seewhy.targets`, `seewhy.adapters`.
 """
 
-import pkgutil
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -77,8 +76,7 @@ def adapter_for(model: object) -> Adapter:
 
 
 def _built_in(kind: str) -> list[str]:
-    found = pkgutil.iter_modules([str(_ROOT / kind)])
-    return [module.name.replace("_", "-") for module in found if not module.name.startswith("_")]
+    return [file.stem.replace("_", "-") for file in (_ROOT / kind).glob("[!_]*.py")]
 
 
 def _plugins(kind: str) -> dict[str, Any]:

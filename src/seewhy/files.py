@@ -1,7 +1,6 @@
 """Write a file whole or not at all."""
 
 import os
-import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -28,7 +27,7 @@ def write_atomically(
     try:
         target = Path(os.path.realpath(path))  # through a link, not in its place
         _check(path, target, protect)
-        unfinished = target.with_name(f".seewhy-{secrets.token_hex(8)}.part")
+        unfinished = target.with_name(f".seewhy-{os.urandom(8).hex()}.part")
         try:
             with unfinished.open("xb") as file:
                 write(file)

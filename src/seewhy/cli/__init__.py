@@ -44,9 +44,9 @@ def options(
 def main() -> None:
     """The `seewhy` command: errors are one line on stderr and exit code 1, with --debug the whole traceback."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    debug = len(arguments) < len(sys.argv) - 1  # --debug may stand anywhere
+    _report.debug = len(arguments) < len(sys.argv) - 1  # --debug may stand anywhere
     with warnings.catch_warnings():
-        if not debug:
+        if not _report.debug:
             warnings.simplefilter("ignore")
             warnings.simplefilter("default", seewhy.SeewhyWarning)
             warnings.showwarning = _report.show_warning
@@ -56,7 +56,7 @@ def main() -> None:
             _report.error("interrupted")
             sys.exit(130)
         except Exception as error:
-            if debug:
+            if _report.debug:
                 raise
             _report.error(_report.in_words(error))
             sys.exit(1)

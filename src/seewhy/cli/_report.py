@@ -6,6 +6,9 @@ from rich.console import Console
 
 from seewhy.errors import SeewhyError
 
+debug = False
+"""Whether errors are shown with their traceback; set by --debug."""
+
 
 def out() -> Console:
     return Console(highlight=False, soft_wrap=True)

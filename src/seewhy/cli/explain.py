@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
@@ -20,7 +21,7 @@ import seewhy
 from seewhy import catalog
 from seewhy.cli import _report
 from seewhy.cli._options import Device, Model, Trust, Weights
-from seewhy.errors import InputError, SaveError, SeewhyError, TargetError
+from seewhy.errors import InputError, SaveError, TargetError
 from seewhy.explanation import Explanation
 from seewhy.images import open_photo
 from seewhy.render.colormap import colours
@@ -71,6 +72,10 @@ def explain(
 
     Pictures go to the current folder unless --out says where. A photo that cannot be read is named and the others go
     on; the exit code is then 1.
+
+    With --json each line has the keys photo, output (a path, or a list of them where there are several targets), model,
+    method, layer, predictions (index, label, probability), targets (index, label, score, blank, and box: left, top,
+    right, bottom in the photo's pixels) and seconds.
     """
     wanted = _wanted(target, top)
     look = {"style": style.value, "colormap": colormap, "opacity": opacity}
@@ -85,7 +90,12 @@ def explain(
                 as_target(one).bind(Classes(explainer.labels, None))
 
     failed = 0
-    with Progress(console=_report.err(), transient=True, disable=len(photos) == 1) as progress:
+    console = _report.out()
+    # the bar stands below the results where both go to one terminal, and never among results that go elsewhere
+    below = console if console.is_terminal and not json else _report.err()
+    hidden = len(photos) == 1 or not below.is_terminal
+    bar = Progress(console=below, transient=True, disable=hidden, redirect_stdout=False, redirect_stderr=False)
+    with bar as progress:
         for photo in progress.track(photos, description="explaining"):
             try:
                 start = time.perf_counter()
@@ -96,14 +106,17 @@ def explain(
                     explanation[0, j].save(path, **({} if path.suffix == ".npz" else look))
                     for j, path in enumerate(paths.of(photo, explanation.labels[0]))
                 ]
-            except SeewhyError as error:
+            except Exception as error:  # whatever it was, the other photos go on
+                if _report.debug:
+                    raise
                 failed += 1
-                _report.error(_report.in_words(error) if photo in str(error) else f"{photo}: {error}")
+                words = _report.in_words(error)
+                _report.error(words if photo in words else f"{photo}: {words}")
                 continue
             if json:
                 print(json_format.dumps(_record(photo, explanation, written, model, seconds)), flush=True)
             else:
-                _print(photo, explanation, written)
+                _print(console, photo, explanation, written)
     if failed:
         if len(photos) > 1:
             _report.error(f"{failed} of {len(photos)} photos could not be explained")
@@ -198,8 +211,7 @@ def _record(photo: str, explanation: Explanation, written: list[Path], model: st
     }
 
 
-def _print(photo: str, explanation: Explanation, written: list[Path]) -> None:
-    console = _report.out()
+def _print(console: Console, photo: str, explanation: Explanation, written: list[Path]) -> None:
     console.print(f"[bold]{escape(photo)}[/bold]")
     table = Table(box=None, show_header=False, pad_edge=False)
     for prediction in explanation.predictions(0):

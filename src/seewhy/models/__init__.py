@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from seewhy.errors import InputError, ModelError, unknown
-from seewhy.images import Preprocess
+from seewhy.images import Locator, Preprocess
 from seewhy.models import _nets
 from seewhy.vision_model import VisionModel
 
@@ -135,13 +135,15 @@ def _hint(spec: str) -> str:
         return f"(to load a {'folder' if form == 'hf' else 'file'}: {form}:{spec})"
     if spec and ":" not in spec:
         return f"(a model of a library is named with it: torchvision:{spec}, timm:{spec}, hf:OWNER/{spec})"
-    return "(a model is named as one of " + ", ".join(s.form for s in schemes()) + ")"
+    return ""
 
 
 def _as_preprocess(given: Any) -> Any:
-    """The same forms that Explainer takes; kept as they are, since it is the Explainer that runs them."""
-    if given is None or isinstance(given, Preprocess) or callable(given):
+    """The forms that Explainer takes as well."""
+    if given is None or isinstance(given, Preprocess | Locator):
         return given
     if given == "imagenet":
         return Preprocess()
+    if callable(given):
+        return Locator(given)
     raise InputError(f"expected preprocess=seewhy.Preprocess(...), 'imagenet' or a function, got {given!r}")

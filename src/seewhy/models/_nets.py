@@ -29,8 +29,8 @@ def require(package: str, scheme: str, extra: str) -> ModuleType:
         ) from error
 
 
-def require_torchvision(scheme: str) -> ModuleType:
-    """Import torchvision; where its compiled part does not fit the installed torch, say so."""
+def require_torchvision(scheme: str, more: str = "") -> ModuleType:
+    """Import torchvision; where its compiled part does not fit the installed torch, say so, and what `more` helps."""
     torch = require("torch", scheme, "zoo")
     try:
         return require("torchvision", scheme, "zoo")
@@ -41,7 +41,7 @@ def require_torchvision(scheme: str) -> ModuleType:
         raise MissingPackageError(
             f"{scheme} needs torchvision, and the installed one does not work beside torch {torch.__version__} "
             f"({short(error)}): the two are of different builds. Install both from one place, such as "
-            "pip install --force-reinstall torch torchvision --index-url https://download.pytorch.org/whl/cpu"
+            f"pip install --force-reinstall torch torchvision --index-url https://download.pytorch.org/whl/cpu{more}"
         ) from error
 
 

@@ -25,7 +25,8 @@ def load(name: str, *, weights: str | None, trust: bool) -> VisionModel:
     spec = f"hf:{name}"
     require("torch", spec, EXTRA)
     if find_spec("torchvision") is not None:
-        require_torchvision(spec)  # transformers imports it wherever it is installed
+        # transformers imports it wherever it is installed
+        require_torchvision(spec, "; or remove it, since transformers works without: pip uninstall torchvision")
     transformers: Any = require("transformers", spec, EXTRA)
     folder = Path(name).expanduser()
     local = folder.is_dir()

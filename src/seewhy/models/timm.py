@@ -1,5 +1,6 @@
 """timm's image classifiers, by name, or as hf_hub:USER/NAME or local-dir:FOLDER."""
 
+import urllib.error
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,9 +46,9 @@ def _trouble(spec: str) -> Iterator[None]:
         yield
     except SeewhyError:
         raise
-    except OSError as error:
+    except urllib.error.URLError as error:
         raise ModelError(f"the weights of {spec} could not be downloaded ({short(error)}): {_LOCAL}") from error
-    except Exception as error:  # RuntimeError, KeyError, AssertionError ... for what a repository lacks
+    except Exception as error:  # OSError, RuntimeError, KeyError ... for what a folder or repository lacks
         raise ModelError(f"{spec} could not be loaded: {short(error)}") from error
 
 
