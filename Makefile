@@ -21,8 +21,7 @@ check: .venv/.dev
 	.venv/bin/lint-imports
 
 bench: .venv/.bench
-	.venv/bin/python benchmarks/torch_peers.py
-	.venv/bin/python benchmarks/start.py
+	.venv/bin/python benchmarks
 
 docs: .venv/.demo
 	.venv/bin/python docs/make.py

@@ -85,9 +85,9 @@ def _turn(contender: Contender, synchronise: Callable[[], None]) -> float:
     return taken
 
 
-def run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def run(command: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
     """A command in a fresh process; RuntimeError with what it said where it fails."""
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed with exit code {done.returncode}:\n{done.stdout}{done.stderr}")
     return done

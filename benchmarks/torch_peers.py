@@ -247,11 +247,20 @@ def against_best(case: Case, seconds: Seconds, peers: Sequence[str], classes: in
     return Wish(what, "lower quartile ≤ 1", seen.text(), seen.low <= 1)
 
 
+def noise(timed: Sequence[Timed]) -> str:
+    """How far plain inference is from itself: nothing smaller can be seen."""
+    again = [ratio(one.one, AGAIN, PLAIN) for one in timed]
+    apart = max(max(1 - seen.low, seen.high - 1) for seen in again)
+    text = f"Noise: plain inference against itself in the same round, {', '.join(seen.text() for seen in again)}."
+    return text if apart <= 0.1 else f"**Too noisy to trust: run it again on an idle machine.** {text}"
+
+
 def report(timed: Sequence[Timed], rounds: int, where: str) -> str:
     return "\n\n".join(
         [
             "## Grad-CAM on PyTorch: seewhy and its peers",
             f"{where} Rounds after warm-ups: {rounds}; {few(rounds)} for {CLASSES} classes by those that begin anew.",
+            noise(timed),
             wishes_table([wish for one in timed for wish in wishes(one)]),
             NOTES,
             *map(case_table, timed),

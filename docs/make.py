@@ -2,7 +2,6 @@
 
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -14,13 +13,10 @@ DOCS = Path(__file__).parent
 def demo_picture() -> None:
     """docs/demo.jpg: the four photos in one, explained for four classes, kept small."""
     import seewhy
-    from seewhy.photos import GRID_CLASSES, grid
+    from seewhy.photos import explain_grid
     from seewhy.render import figure
 
-    model = seewhy.load("lite0")
-    preprocess = replace(model.preprocess, size=(448, 448), resize=None)
-    explanation = seewhy.explain(model, grid(), list(GRID_CLASSES.values()), preprocess=preprocess)
-    sheet = explanation.figure()
+    sheet = explain_grid(seewhy.load("lite0")).figure()
     figure.save(sheet.resize((1200, round(1200 * sheet.height / sheet.width))), DOCS / "demo.jpg")
 
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from seewhy.errors import InputError, PhotoError
-from seewhy.images import Geometry, Photo, Preprocess, is_photo, open_photo, open_photos
+from seewhy.images import Photo, is_photo, open_photo, open_photos
+from seewhy.preprocess import Geometry, Preprocess
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (24, 31, 3), np.uint8)

@@ -19,11 +19,11 @@ from torch import nn
 import seewhy
 from seewhy import models
 from seewhy.errors import InputError, MissingPackageError, ModelError, SeewhyWarning, UnknownNameError
-from seewhy.images import Locator, Preprocess, open_photo
+from seewhy.images import open_photo
 from seewhy.models import _hub, _nets, _weights, load, schemes
 from seewhy.photos import embedded_photo
+from seewhy.preprocess import Locator, Preprocess
 from seewhy.types import fold_label
-from seewhy.vision_model import VisionModel
 
 PHOTOS = ("cat", "coffee", "rocket")
 ASSUMED = "does not say how photos are prepared"
@@ -370,8 +370,10 @@ def timm_folder(timm, tmp_path_factory):
     torch.manual_seed(1)
     net = timm.create_model("test_resnet", num_classes=3).eval()
     folder = tmp_path_factory.mktemp("timm")
-    described = {"label_names": ["a", "b", "c"], "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop_pct": 0.9}
-    timm.models.save_for_hf(net, folder, model_config=described)
+    timm.models.save_for_hf(net, folder, model_config={"label_names": ["a", "b", "c"]})
+    described = json.loads((folder / "config.json").read_text())
+    described["pretrained_cfg"] |= {"mean": [0.5] * 3, "std": [0.25] * 3, "crop_pct": 0.9, "interpolation": "bilinear"}
+    (folder / "config.json").write_text(json.dumps(described))
     return folder, net
 
 
@@ -381,7 +383,7 @@ def test_timm_loads_a_folder_with_its_labels_and_preprocess(timm_folder):
     x = torch.rand(2, 3, 64, 64)
     assert torch.equal(model.net(x), net(x))
     assert model.labels == ("a", "b", "c")
-    assert model.preprocess == Preprocess((160, 160), 177, "bicubic", (0.5,) * 3, (0.25,) * 3)
+    assert model.preprocess == Preprocess((160, 160), 177, "bilinear", (0.5,) * 3, (0.25,) * 3)
 
 
 def test_timm_with_a_file_of_weights(timm, tmp_path):
@@ -440,7 +442,7 @@ def test_hf_loads_a_folder(hf_folder, capfd):
     assert torch.equal(model.net(x).logits, net(x).logits)
     assert not model.net.training
     assert model.labels == ("ant", "bee", "cat")
-    assert model.preprocess == Preprocess((64, 64), 80, "bicubic", (0.5,) * 3, (0.5,) * 3)
+    assert model.preprocess == Preprocess((64, 64), 80, "bicubic", (0.5,) * 3, (0.5,) * 3, rounding="floor")
     assert capfd.readouterr() == ("", "")
 
 
@@ -592,13 +594,20 @@ def test_neither_folder_nor_repository(transformers):
 @pytest.fixture(scope="module", params=["resnet18", "mobilenet_v3_small", "vgg11"])
 def classifier(request, tv):
     torch.manual_seed(3)
-    return tv.models.get_model(request.param, weights=None, num_classes=10).eval()
+    net = tv.models.get_model(request.param, weights=None, num_classes=10)
+    if request.param == "vgg11":
+        net.classifier = nn.Sequential(nn.Linear(512 * 7 * 7, 4), nn.ReLU(True), nn.Dropout(), nn.Linear(4, 10))
+    return net.eval()
 
 
 def scripted(net, how, path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript itself is deprecated
-        made = torch.jit.trace(net, torch.rand(2, 3, 64, 64)) if how == "traced" else torch.jit.script(net)
+        made = (
+            torch.jit.trace(net, torch.rand(2, 3, 64, 64), check_trace=False)
+            if how == "traced"
+            else torch.jit.script(net)
+        )
         if how == "frozen":
             made = torch.jit.freeze(made)
         made.save(str(path))
@@ -670,7 +679,8 @@ def test_scripts_with_control_flow(tmp_path):
     ours = load(f"file:{tmp_path / 'model.pt'}", preprocess="imagenet").net
     x = torch.rand(2, 3, 5, 6)
     for arguments in ({}, {"times": 3}, {"times": 0, "flip": True}):
-        mine, theirs = ours(x, **arguments), net(x, **arguments)
+        with torch.no_grad():
+            mine, theirs = ours(x, **arguments), net(x, **arguments)
         assert mine.keys() == theirs.keys()
         assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
     with pytest.raises(RuntimeError, match="four axes wanted"):
@@ -867,8 +877,7 @@ def test_truncated_files(resnet_file, exported, tmp_path, kind):
     (tmp_path / "cut").write_bytes(whole[: len(whole) * 2 // 3])
     with pytest.raises(ModelError, match="truncated or damaged"):
         load(f"file:{tmp_path / 'cut'}")
-    member = {"weights": "data.pkl", "script": "constants.pkl", "export": "model.json"}[kind]
-    bad = rewritten(source, tmp_path / "bad", member, lambda old: old[:20])
+    bad = rewritten(source, tmp_path / "bad", "model.json" if kind == "export" else "data.pkl", lambda old: old[:20])
     with pytest.raises(ModelError, match=r"damaged|cannot read|runs code"):
         load(f"file:{bad}")
 
@@ -952,7 +961,7 @@ def test_python_factories(my_models):
         assert made.preprocess == Preprocess()
     torch.save({n: v * 0 for n, v in made.net.state_dict().items()}, "zero.pth")
     zero = load("file:zero.pth@python:my_models:Nets.small", labels=["x"], preprocess=Preprocess())
-    assert float(zero.net[0].weight.abs().sum()) == 0
+    assert not zero.net[0].weight.any()
     assert zero.labels == ("x",)
 
 
@@ -976,9 +985,6 @@ def test_python_errors(my_models, name, error, says):
 # ---- preprocessing by a function -------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(
-    "Locator" not in str(VisionModel.__annotations__["preprocess"]), reason="VisionModel takes none yet"
-)
 def test_a_function_as_preprocess():
     model = load("lite0", preprocess=lambda image: np.asarray(image.resize((224, 224)), np.float32).transpose(2, 0, 1))
     assert isinstance(model.preprocess, Locator)

@@ -14,8 +14,8 @@ from seewhy import targets as _targets_package  # noqa: F401
 from seewhy.errors import SeewhyError, SeewhyWarning
 from seewhy.explain import Explainer, explain, layers
 from seewhy.explanation import Explanation, open
-from seewhy.images import Preprocess
 from seewhy.models import load
+from seewhy.preprocess import Preprocess
 from seewhy.targets.negative import negative
 from seewhy.targets.top import top
 from seewhy.types import LayerInfo, Prediction

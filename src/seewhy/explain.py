@@ -11,15 +11,14 @@ import numpy as np
 from seewhy import catalog
 from seewhy.errors import InputError, LayerError, OutputError, SeewhyWarning
 from seewhy.explanation import Explanation
-from seewhy.images import Geometry, Locator, Preprocess, is_photo, open_photos
+from seewhy.images import is_photo, open_photos
 from seewhy.maps import is_blank, is_finite, rectify, to_numpy
 from seewhy.outputs import class_scores, looks_like_probabilities, probabilities
+from seewhy.preprocess import Geometry, Preprocess, as_preprocess
 from seewhy.targets._forms import as_rows, bind_rows, score_rows
 from seewhy.types import Capture, LayerInfo, Method, method_info
 from seewhy.view import View
 from seewhy.vision_model import VisionModel
-
-IMAGENET = Preprocess()
 
 
 class Explainer:
@@ -63,7 +62,7 @@ class Explainer:
         self.model_name = vision.name or type(vision.net).__name__
         self.net = vision.net
         self.adapter = catalog.adapter_for(vision.net)
-        self.preprocess = _as_preprocess(preprocess if preprocess is not None else vision.preprocess)
+        self.preprocess = as_preprocess(preprocess if preprocess is not None else vision.preprocess)
         self.labels = tuple(labels) if labels is not None else vision.labels
         self.logit = score == "logit"
         self.method: Method = catalog.get("methods", method) if isinstance(method, str) else method
@@ -212,16 +211,6 @@ def _as_list(images: Any) -> list[Any]:
     if not images:
         raise InputError("the list of images is empty")
     return list(images)
-
-
-def _as_preprocess(given: Any) -> Preprocess | Locator | None:
-    if given is None or isinstance(given, Preprocess | Locator):
-        return given
-    if given == "imagenet":
-        return IMAGENET
-    if callable(given):
-        return Locator(given)
-    raise InputError(f"expected preprocess=seewhy.Preprocess(...), 'imagenet' or a function, got {given!r}")
 
 
 def _checked_options(method: Method, name: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from PIL import Image
 
 from seewhy import archive, sentence
 from seewhy.errors import InputError
-from seewhy.images import Geometry, Photo
+from seewhy.images import Photo
 from seewhy.maps import Box, box_around, covered, scale, segments, to_numpy, upsample
 from seewhy.outputs import map_arrays, plain_outputs
+from seewhy.preprocess import Geometry
 from seewhy.render import figure, overlay
 from seewhy.types import BoundTarget, Heatmap, Maps, Prediction, Scores
 from seewhy.view import View

@@ -1,13 +1,12 @@
-"""Open a photo, prepare it for a model, and remember where each input pixel came from."""
+"""Open a photo as a person sees it: upright, RGB, 8 bits."""
 
 import io
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import floor
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from seewhy.errors import InputError, PhotoError
+from seewhy.errors import PhotoError
 
 Box: TypeAlias = tuple[float, float, float, float]
 Interpolation: TypeAlias = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
@@ -28,148 +27,6 @@ class Photo:
     image: Image.Image
     name: str
     path: Path | None = None
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Where a model's input lies on its photo.
-
-    `region` holds, for each spatial axis, the two edges of the input in the photo's pixels:
-    ((top, bottom), (left, right)). Edges may lie outside the photo where the input was padded.
-    """
-
-    size: tuple[int, ...]
-    """The photo's own pixels: (H, W)."""
-    region: tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True)
-class Preprocess:
-    """How a photo becomes a model's input: resize, crop from the centre, (x * scale - mean) / std.
-
-    >>> imagenet = Preprocess(size=(224, 224), resize=256)
-    >>> array, geometry = imagenet(Photo(Image.new("RGB", (1024, 512)), "grey wall"))
-    >>> array.shape, geometry.region
-    ((3, 224, 224), ((32.0, 480.0), (288.0, 736.0)))
-    """
-
-    size: tuple[int, int] = (224, 224)
-    """(h, w) of the input."""
-    resize: int | tuple[int, int] | None = 256
-    """Shorter side after resizing (the aspect ratio is kept), or exactly (h, w), or None: not resized."""
-    interpolation: Interpolation = "bilinear"
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
-    scale: float = 1 / 255
-    """What 8-bit pixel values are multiplied with before `mean` and `std`."""
-    colour: Literal["rgb", "bgr", "grey"] = "rgb"
-
-    def __post_init__(self) -> None:
-        channels = 1 if self.colour == "grey" else 3
-        if not len(self.mean) == len(self.std) == channels:
-            raise InputError(
-                f"Preprocess: colour={self.colour!r} needs {channels} values each for mean and std, "
-                f"got {len(self.mean)} and {len(self.std)}"
-            )
-        resize = self.resize if isinstance(self.resize, tuple) else (1 if self.resize is None else self.resize,)
-        if min(*self.size, *resize) < 1 or 0 in self.std:
-            raise InputError(
-                f"Preprocess: size {self.size} and resize {self.resize} must be positive, "
-                f"and std {self.std} free of zeros"
-            )
-
-    def __call__(self, photo: Photo) -> tuple[npt.NDArray[np.float32], Geometry]:
-        """The photo as (c, h, w) float32, and where that lies on the photo; beyond the photo's edges it is black.
-
-        Raises PhotoError for a photo so long and thin that it would grow beyond Pillow's limit when resized.
-        """
-        image = photo.image if self.colour != "grey" else photo.image.convert("L")
-        width, height = self._resized(image.size)
-        if (width, height) != image.size:
-            if Image.MAX_IMAGE_PIXELS is not None and width * height > 2 * Image.MAX_IMAGE_PIXELS:
-                raise PhotoError(
-                    f"{photo.name} is too long and thin: {image.width} × {image.height} pixels "
-                    f"would become {width} × {height}"
-                )
-            image = image.resize((width, height), Image.Resampling[self.interpolation.upper()])
-        top, left = (_before(have, want) for have, want in zip((height, width), self.size, strict=True))
-        bottom, right = top + self.size[0], left + self.size[1]
-        image = image.crop((left, top, right, bottom))
-
-        pixels = np.asarray(image, np.float32).reshape(*self.size, -1)
-        if self.colour == "bgr":
-            pixels = pixels[..., ::-1]
-        values = (pixels * np.float32(self.scale) - np.asarray(self.mean, np.float32)) / np.asarray(
-            self.std, np.float32
-        )
-
-        w, h = photo.image.size
-        region = ((top * h / height, bottom * h / height), (left * w / width, right * w / width))
-        return np.ascontiguousarray(values.transpose(2, 0, 1)), Geometry((h, w), region)
-
-    def _resized(self, size: tuple[int, int]) -> tuple[int, int]:
-        width, height = size
-        if self.resize is None:
-            return width, height
-        if isinstance(self.resize, tuple):
-            return self.resize[1], self.resize[0]
-        short, long = min(size), max(size)
-        longer = max(1, floor(self.resize * long / short))
-        return (self.resize, longer) if width <= height else (longer, self.resize)
-
-
-def _before(have: int, want: int) -> int:
-    """Pixels cut off before the centre; negative: pixels added. Rounded as torchvision's CenterCrop does."""
-    return round((have - want) / 2) if have >= want else -((want - have) // 2)
-
-
-@dataclass(frozen=True)
-class Locator:
-    """Any function from a PIL image to a (c, h, w) array, made to tell where its result lies on the photo.
-
-    The function may resize, crop from anywhere and normalise each channel. Where it looks is read from what it makes
-    of four test pictures of the photo's size: black, white, brighter to the right, brighter to the bottom.
-    """
-
-    function: Callable[[Image.Image], Any]
-
-    def __call__(self, photo: Photo) -> tuple[npt.NDArray[np.float32], Geometry]:
-        """The photo as the function prepares it, and where that lies on the photo.
-
-        Raises InputError where the function does more than resize, crop and normalise, so that a heatmap could not
-        be laid on the right pixels.
-        """
-        w, h = photo.image.size
-        across = np.broadcast_to((np.arange(w) + 0.5) / w, (h, w))
-        down = np.broadcast_to(((np.arange(h) + 0.5) / h)[:, None], (h, w))
-        black, white = self._on(np.zeros((h, w))), self._on(np.ones((h, w)))
-        spread = np.where(white == black, np.inf, white - black)
-        vertical = _edges(((self._on(down) - black) / spread).mean((0, 2)), h)
-        horizontal = _edges(((self._on(across) - black) / spread).mean((0, 1)), w)
-        return self._run(photo.image), Geometry((h, w), (vertical, horizontal))
-
-    def _on(self, brightness: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        grey = np.rint(brightness * 255).astype(np.uint8)
-        return self._run(Image.fromarray(np.repeat(grey[..., None], 3, axis=2))).astype(np.float64)
-
-    def _run(self, image: Image.Image) -> npt.NDArray[np.float32]:
-        result = np.asarray(self.function(image), np.float32)
-        if result.ndim != 3:
-            raise InputError(f"expected preprocess to turn a PIL image into one (c, h, w) array, got {result.shape}")
-        return result
-
-
-def _edges(ramp: npt.NDArray[np.float64], length: int) -> tuple[float, float]:
-    """Where on `length` pixels the first and the last edge of a prepared linear ramp lie."""
-    cells = np.arange(len(ramp)) + 0.5
-    inner = slice(1, -1) if len(ramp) > 4 else slice(None)  # resampling bends the ramp at the border
-    slope, start = np.polyfit(cells[inner], ramp[inner], 1)
-    if slope <= 0 or abs(start + slope * cells - ramp)[inner].max() > 0.02:
-        raise InputError(
-            "this preprocess does more than resize, crop and normalise (it pads, flips or warps), so the "
-            "heatmap could not be laid on the photo: pass a ready batch, or seewhy.Preprocess(...)"
-        )
-    return float(start * length), float((start + slope * len(ramp)) * length)
 
 
 def is_photo(source: object) -> bool:

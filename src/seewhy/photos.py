@@ -1,12 +1,17 @@
 """The embedded photos: CC0 photographs that come in scikit-image's wheel, for the demo, the docs and the tests."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image
 
-from seewhy.errors import MissingPackageError, unknown
+from seewhy.errors import InputError, MissingPackageError, unknown
+from seewhy.explain import explain
+from seewhy.explanation import Explanation
 from seewhy.images import Photo, open_photo
+from seewhy.preprocess import Preprocess
+from seewhy.vision_model import VisionModel
 
 FILES = {"cat": "chelsea.png", "coffee": "coffee.png", "motorcycle": "motorcycle_left.png", "rocket": "rocket.jpg"}
 GRID_CLASSES = {"cat": 282, "coffee": 967, "motorcycle": 670, "rocket": 657}
@@ -44,3 +49,11 @@ def grid(side: int = 448) -> Photo:
         square = image.resize((half, half), Image.Resampling.BICUBIC, (left, top, left + edge, top + edge))
         sheet.paste(square, (place % 2 * half, place // 2 * half))
     return Photo(sheet, "grid")
+
+
+def explain_grid(model: VisionModel) -> Explanation:
+    """The grid at 448 px, explained by an ImageNet classifier for the class of each quarter, in one pass."""
+    if not isinstance(model.preprocess, Preprocess):
+        raise InputError(f"{model.name} must say how photos are prepared, to show it one of another size")
+    preprocess = replace(model.preprocess, size=(448, 448), resize=None)
+    return explain(model, grid(448), list(GRID_CLASSES.values()), preprocess=preprocess)

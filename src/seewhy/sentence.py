@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from seewhy.images import Geometry
 from seewhy.maps import upsample
+from seewhy.preprocess import Geometry
 from seewhy.types import Prediction
 
 SHARE = 0.8

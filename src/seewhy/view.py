@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seewhy.errors import InputError
-from seewhy.images import Geometry, Photo
+from seewhy.images import Photo
 from seewhy.maps import scale
+from seewhy.preprocess import Geometry
 
 
 @dataclass(frozen=True)

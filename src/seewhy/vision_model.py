@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seewhy.images import Preprocess
+from seewhy.preprocess import Locator, Preprocess
 
 
 @dataclass(frozen=True)
@@ -13,8 +13,8 @@ class VisionModel:
 
     net: Any
     """The framework's own model: a torch.nn.Module, a keras.Model."""
-    preprocess: Preprocess | None = None
-    """How a photo becomes its input; None: only ready batches can be explained."""
+    preprocess: Preprocess | Locator | None = None
+    """How a photo becomes its input, and where that lies on it; None: only ready batches can be explained."""
     labels: Sequence[str] | None = None
     """The name of each class, in the order of the outputs."""
     name: str = ""

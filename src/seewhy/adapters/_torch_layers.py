@@ -20,15 +20,25 @@ MATMULS = (_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten.linea
 
 @dataclass
 class _Candidate:
-    """A convolution, and the modules that finished at its resolution after it, in order."""
+    """A convolution, and the last tensor that a module finished with at its resolution after it."""
 
     channels: int
     space: torch.Size
-    finished: list[tuple[str, Tensor, int]] = field(default_factory=list)
+    last: Tensor | None = None
+    version: int = 0
+    names: list[str] = field(default_factory=list)
+    """The modules that finished with this very tensor, in order: the one that made it, and those round it."""
     matmuls: int = 0
     """Products with weights that ran after it."""
     attention: bool = False
     """Did attention run after the last module that finished at this resolution?"""
+
+    def finish(self, name: str, output: Tensor) -> None:
+        # an in-place op leaves the tensor and counts its version up
+        if output is not self.last or output._version != self.version:
+            self.last, self.version, self.names = output, output._version, []
+        self.names.append(name)
+        self.attention = False
 
 
 @dataclass
@@ -52,8 +62,7 @@ class _Watch:
         self.ran.pop(name, None)
         self.ran[name] = (type(module).__name__, tuple(output.shape[1:]))
         if self.candidates and output.shape[2:] == self.candidates[-1].space and output.is_floating_point():
-            self.candidates[-1].finished.append((name, output, output._version))
-            self.candidates[-1].attention = False
+            self.candidates[-1].finish(name, output)
 
 
 class _Operations(TorchDispatchMode):
@@ -97,7 +106,7 @@ def layers(net: nn.Module, run: Callable[[], Any]) -> list[LayerInfo]:
 
 
 def _choose(watch: _Watch, outputs: Any) -> str | None:
-    candidates = [c for c in watch.candidates if c.finished]
+    candidates = [c for c in watch.candidates if c.names]
     if not candidates:
         return None
     chosen = candidates[-1]
@@ -110,16 +119,9 @@ def _choose(watch: _Watch, outputs: Any) -> str | None:
             SeewhyWarning,
             stacklevel=4,
         )
-    return _outermost(chosen.finished)
-
-
-def _outermost(finished: list[tuple[str, Tensor, int]]) -> str:
-    """The last to finish; of the modules that hand on this very tensor, the outermost round the one that made it."""
-    _, last, version = finished[-1]
-    same = [name for name, tensor, v in finished if tensor is last and v == version]
-    maker = same[0]
-    around = [name for name in same if maker == name or maker.startswith(name + ".")]
-    return min(around, key=len)
+    maker = chosen.names[0]
+    # the outermost module round the maker; one elsewhere that only hands the tensor on, such as dropout, does not count
+    return min((n for n in chosen.names if n == maker or maker.startswith(n + ".")), key=len)
 
 
 def _class_count(outputs: Any) -> int | None:

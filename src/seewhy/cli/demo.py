@@ -1,6 +1,5 @@
 """seewhy demo: the embedded photos through the embedded model."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +8,7 @@ from rich.markup import escape
 
 import seewhy
 from seewhy.cli import _report
-from seewhy.photos import FILES, GRID_CLASSES, embedded_photo, grid
+from seewhy.photos import FILES, embedded_photo, explain_grid
 
 
 def demo(
@@ -28,11 +27,9 @@ def demo(
         path = explanation.save(out / f"{name}_cam.jpg")
         console.print(f"[bold]{name}[/bold]: {escape(explanation.describe())}\n  -> {escape(str(path))}")
 
-    whole = grid()
-    preprocess = replace(model.preprocess, size=(448, 448), resize=None) if model.preprocess else None
-    explanation = seewhy.explain(model, whole, list(GRID_CLASSES.values()), preprocess=preprocess)
+    explanation = explain_grid(model)
     path = explanation.save(out / "four_photos.jpg")
     console.print("[bold]four photos in one, asked for one class after the other[/bold]")
-    for one in (explanation[0, j] for j in range(len(GRID_CLASSES))):
-        console.print(f"  {escape(one.describe().split('. ', 1)[-1])}")
+    for line in explanation.describe().splitlines():
+        console.print(f"  {escape(line.split('. ', 1)[-1])}")
     console.print(f"  -> {escape(str(path))}")

@@ -8,7 +8,6 @@ A scheme is a file of this package, called like the part of a spec before the co
 A new scheme is one new file. No framework is imported before a model of it is asked for.
 """
 
-import pkgutil
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,8 +19,8 @@ from types import ModuleType
 from typing import Any, cast
 
 from seewhy.errors import InputError, ModelError, unknown
-from seewhy.images import Locator, Preprocess
 from seewhy.models import _nets
+from seewhy.preprocess import Preprocess, as_preprocess
 from seewhy.vision_model import VisionModel
 
 __all__ = ["Scheme", "load", "schemes"]
@@ -73,7 +72,7 @@ def load(
     >>> model.labels[967]
     'espresso'
     """
-    given = _as_preprocess(preprocess)
+    given: Any = as_preprocess(preprocess)
     if isinstance(labels, str):
         raise InputError(f"expected labels as a list with one name for each class, got {labels!r}")
     if device is not None:
@@ -117,7 +116,7 @@ def split_architecture(name: str) -> tuple[str, str | None]:
 
 
 def _names() -> list[str]:
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return sorted(file.stem for file in Path(__file__).parent.glob("[!_]*.py"))
 
 
 def _scheme(name: str) -> ModuleType:
@@ -136,14 +135,3 @@ def _hint(spec: str) -> str:
     if spec and ":" not in spec:
         return f"(a model of a library is named with it: torchvision:{spec}, timm:{spec}, hf:OWNER/{spec})"
     return ""
-
-
-def _as_preprocess(given: Any) -> Any:
-    """The forms that Explainer takes as well."""
-    if given is None or isinstance(given, Preprocess | Locator):
-        return given
-    if given == "imagenet":
-        return Preprocess()
-    if callable(given):
-        return Locator(given)
-    raise InputError(f"expected preprocess=seewhy.Preprocess(...), 'imagenet' or a function, got {given!r}")

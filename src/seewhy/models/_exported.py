@@ -30,8 +30,9 @@ def read_exported(path: str, *, trust: bool) -> Any:
         # opened here: by name, only files called .pt2 are read without a complaint
         with only_tensors(trust), warnings.catch_warnings(), open(path, "rb") as file:
             warnings.filterwarnings("ignore", message="The given buffer is not writable")
+            warnings.filterwarnings("ignore", category=FutureWarning)  # torch's own deprecations, in its own code
             program = torch.export.load(file)
-        net = torch.export.unflatten(program)
+            net = torch.export.unflatten(program)
     except Exception as error:  # whatever the deserialiser meets
         raise ModelError(
             f"{path} cannot be read by torch {torch.__version__} ({short(error) or type(error).__name__}): it is "
@@ -39,10 +40,17 @@ def read_exported(path: str, *, trust: bool) -> Any:
         ) from error
     finally:
         logger.setLevel(level)
-    if program.graph_signature.buffers_to_mutate:
+    if any(map(_trains, program.graph.nodes)):
         raise ModelError(f"{path} was exported in train mode, so that it changes itself with each photo: call "
                          "net.eval() and export it again")  # fmt: skip
     return net
+
+
+def _trains(node: Any) -> bool:
+    """Is this a batch norm or dropout in train mode?"""
+    arguments = getattr(getattr(node.target, "_schema", None), "arguments", ())
+    given = {a.name: value for a, value in zip(arguments, node.args)} | node.kwargs
+    return given.get("training") is True or given.get("train") is True
 
 
 # torch.export's reader unpickles custom objects, takes any function of torch as a node's target, and hands expressions

@@ -50,6 +50,10 @@ def _unchanged(value: Any, *_: Any) -> Any:
     return value
 
 
+def _number(value: Any) -> Any:
+    return value.detach() if isinstance(value, torch.Tensor) else value
+
+
 def _nothing(*_: Any) -> None:
     return None
 
@@ -101,9 +105,9 @@ PLAIN: dict[str, Callable[..., Any]] = {
     "aten::len": len,
     "aten::warn": _nothing,
     "aten::format": lambda template, *values: template.format(*values),
-    "aten::Bool": bool,
-    "aten::Int": int,
-    "aten::Float": float,
+    "aten::Bool": lambda value: bool(_number(value)),
+    "aten::Int": lambda value: int(_number(value)),
+    "aten::Float": lambda value: float(_number(value)),
     "aten::str": str,
     "aten::dim": lambda tensor: tensor.dim(),
     "aten::is_grad_enabled": torch.is_grad_enabled,

@@ -9,10 +9,10 @@ from typing import Any
 from PIL import Image
 
 from seewhy.errors import ModelError, SeewhyError
-from seewhy.images import Preprocess
 from seewhy.models._hub import hub
 from seewhy.models._nets import exact, require, require_torchvision, short
 from seewhy.models._weights import TRUST, class_count, load_into, only_tensors, read_weights
+from seewhy.preprocess import Preprocess
 from seewhy.vision_model import VisionModel
 
 FORM = "hf:REPO_OR_FOLDER"
@@ -134,6 +134,7 @@ def _preprocess(processor: Any) -> Preprocess | None:
         std=_three(processor.image_std) if normal else (1.0,) * 3,
         scale=float(processor.rescale_factor) if _flag(processor, "do_rescale") else 1.0,
         colour="bgr" if _flag(processor, "do_flip_channel_order") else "rgb",
+        rounding="floor",
     )
 
 

@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 on ImageNet; its weights come with a package, so that nothing is downloaded."""
 
-from seewhy.images import Preprocess
 from seewhy.models._nets import imagenet_labels, require
 from seewhy.models._weights import load_into, read_weights
+from seewhy.preprocess import Preprocess
 from seewhy.vision_model import VisionModel
 
 FORM = "lite0"

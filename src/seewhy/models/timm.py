@@ -8,10 +8,10 @@ from math import floor
 from typing import Any
 
 from seewhy.errors import ModelError, SeewhyError, SeewhyWarning, unknown
-from seewhy.images import Preprocess
 from seewhy.models._hub import hub
 from seewhy.models._nets import exact, imagenet_labels, require, require_torchvision, short
 from seewhy.models._weights import class_count, load_into, only_tensors, read_weights
+from seewhy.preprocess import Preprocess
 from seewhy.vision_model import VisionModel
 
 FORM = "timm:NAME"

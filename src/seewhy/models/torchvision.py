@@ -1,11 +1,12 @@
 """torchvision's image classifiers, with ImageNet weights."""
 
+import pickle
 from typing import Any
 
 from seewhy.errors import ModelError, unknown
-from seewhy.images import Preprocess
 from seewhy.models._nets import exact, imagenet_labels, require_torchvision, short
 from seewhy.models._weights import TRUST, class_count, fitted, load_into, only_tensors, read_weights
+from seewhy.preprocess import Preprocess
 from seewhy.vision_model import VisionModel
 
 FORM = "torchvision:NAME"
@@ -15,8 +16,6 @@ EXTRA = "zoo"
 
 def load(name: str, *, weights: str | None, trust: bool) -> VisionModel:
     """The classifier with torchvision's default weights, or with those in a file."""
-    import pickle
-
     spec = f"torchvision:{name}"
     models: Any = require_torchvision(spec).models
     known = models.list_models(module=models)  # the classifiers: detection and so on live in modules of their own
@@ -36,8 +35,7 @@ def load(name: str, *, weights: str | None, trust: bool) -> VisionModel:
     except pickle.UnpicklingError as error:
         raise ModelError(f"the weights of {spec} hold Python objects beside tensors. {TRUST}") from error
     except (OSError, RuntimeError) as error:
-        reason = short(getattr(error, "reason", error))  # URLError keeps it apart
-        raise ModelError(f"the weights of {spec} could not be downloaded from {default.url} ({reason}): "
+        raise ModelError(f"the weights of {spec} could not be downloaded from {default.url} ({short(error)}): "
                          "download them elsewhere, and pass the file: weights=PATH (--weights PATH)"
                          ) from error  # fmt: skip
     return VisionModel(net, _preprocess(default.transforms()), labels)
