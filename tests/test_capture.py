@@ -468,6 +468,13 @@ def test_layers_that_cannot_be_explained(layer, words):
     assert same(before, snapshot(net))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_script_module_is_sent_to_load():
+    script = torch.jit.trace(nets.seeded(nets.Plain(), dtype=torch.float32), torch.rand(1, 3, 6, 6))
+    with pytest.raises(seewhy.SeewhyError, match="load it with seewhy.load"):
+        seewhy.explain(script, torch.rand(1, 3, 6, 6))
+
+
 def test_nan_and_infinite_outputs_name_the_images():
     net = nets.seeded(nets.Plain())
     x = torch.randn(3, 3, 6, 6, dtype=torch.float64)

@@ -150,6 +150,14 @@ def test_photos_need_a_preprocess_and_batches_do_not(net, coffee):
         seewhy.explain(net, [coffee, "nowhere.jpg"], preprocess="imagenet")
 
 
+def test_numpy_batches(net):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 40, 60, 3), np.uint8)
+    photos = seewhy.explain(net, pixels, 0, preprocess="imagenet")
+    assert np.array_equal(photos.heatmap(1), seewhy.explain(net, list(pixels), 0, preprocess="imagenet").heatmap(1))
+    ready = np.random.default_rng(0).standard_normal((2, 3, 8, 9)).astype(np.float32)
+    assert torch.equal(seewhy.explain(net, ready, 0).maps, seewhy.explain(net, torch.from_numpy(ready), 0).maps)
+
+
 def test_mask_and_boxes_on_the_photos_own_pixels():
     explanation = made([[0, 0, 0, 0], [0, 8, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]], size=(40, 40))
     assert explanation.heatmap().max() == np.float32(0.95**2)  # no pixel lies on the centre of the cell

@@ -66,7 +66,9 @@ class Explainer:
         self.labels = tuple(labels) if labels is not None else vision.labels
         self.logit = score == "logit"
         self.method: Method = catalog.get("methods", method) if isinstance(method, str) else method
-        self.method_name = method if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
+        self.method_name = (
+            method.replace("_", "-") if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
+        )
         self.options = _checked_options(self.method, self.method_name, options)
         self._said = False
         self._layer = self.adapter.find_layer(self.net, layer) if layer is not None else None
@@ -109,6 +111,8 @@ class Explainer:
 
     def _prepare(self, images: Any) -> tuple[Any, tuple[View, ...]]:
         """The model's input, and for each image where it lies on its photo."""
+        if isinstance(images, np.ndarray) and images.ndim == 4 and images.dtype == np.uint8:
+            images = list(images)  # photos (n, h, w, 3)
         if self.adapter.is_batch(images) or (isinstance(images, np.ndarray) and images.ndim > 3):
             inputs = self.adapter.place(self.net, images)
             n, space = self.adapter.size(inputs)
@@ -167,7 +171,8 @@ def explain(
     """Explain what a model sees in images: one call for one answer; for many calls make an `Explainer`.
 
     `images`: a path, bytes, a PIL image, a NumPy array (h, w, 3), a list of any of these, or a ready batch: a tensor
-    (n, c, *s), or a tuple or dict of tensors for a model of several inputs.
+    (n, c, *s), or a tuple or dict of tensors for a model of several inputs. Of NumPy arrays with four axes, uint8 ones
+    (n, h, w, 3) are photos, others ready batches (n, c, h, w).
 
     `target`: None, the predicted class of each image; a class by index or name, `seewhy.top(k)`, `seewhy.negative(...)`
     or a function from the model's outputs to (n,) scores: the same for all; a list of length n, one for each image; a

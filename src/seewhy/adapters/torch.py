@@ -296,6 +296,11 @@ def _full_precision(tensor: Tensor) -> Tensor:
 
 def _unwrap(net: nn.Module) -> nn.Module:
     """The model inside DataParallel, DistributedDataParallel or torch.compile."""
+    if isinstance(net, torch.jit.ScriptModule):
+        raise InputError(
+            "no hook fires inside a TorchScript module, so its layers cannot be seen: save it, and load it "
+            "with seewhy.load('file:PATH'), which opens it up"
+        )
     while True:
         if isinstance(net, nn.DataParallel | nn.parallel.DistributedDataParallel):
             net = net.module
@@ -337,7 +342,8 @@ def _undisturbed(net: nn.Module) -> Iterator[None]:
 @contextmanager
 def _eager(modules: list[nn.Module]) -> Iterator[None]:
     """Compiled parts run as plain code: a compiled graph does not see a hook that comes later."""
-    compiled = any(getattr(m, "_compiled_call_impl", None) or hasattr(m, "_orig_mod") for m in modules)
+    # looked up in the modules' own tables: their getattr takes a hundred times as long to say no
+    compiled = any(m.__dict__.get("_compiled_call_impl") or "_orig_mod" in m._modules for m in modules)
     stance: Callable[[str], Any] | None = getattr(torch.compiler, "set_stance", None)
     if compiled and stance is not None:
         with stance("force_eager"):
