@@ -471,7 +471,7 @@ def test_layers_that_cannot_be_explained(layer, words):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_script_module_is_sent_to_load():
     script = torch.jit.trace(nets.seeded(nets.Plain(), dtype=torch.float32), torch.rand(1, 3, 6, 6))
-    with pytest.raises(seewhy.SeewhyError, match="load it with seewhy.load"):
+    with pytest.raises(seewhy.SeewhyError, match=r"load it with seewhy\.load"):
         seewhy.explain(script, torch.rand(1, 3, 6, 6))
 
 
