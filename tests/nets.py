@@ -59,7 +59,9 @@ class InPlace(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """One layer that runs three times in one pass."""
+    """One layer that runs several times in one pass."""
+
+    times = 3
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +71,7 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
-        for _ in range(3):
+        for _ in range(self.times):
             x = torch.tanh(self.conv(x))
         return self.head(x.mean((2, 3)))
 

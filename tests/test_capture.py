@@ -10,6 +10,7 @@ from torch import nn
 import nets
 import seewhy
 from seewhy.adapters import torch as adapter
+from seewhy.types import Capture
 
 
 def snapshot(net: nn.Module) -> dict[str, object]:
@@ -74,10 +75,34 @@ def test_an_in_place_op_after_the_layer_does_not_spoil_the_activations(method):
 def test_of_a_layer_that_runs_several_times_the_last_run_is_explained():
     net = nets.seeded(nets.Recurrent())
     x = torch.randn(2, 3, 6, 6, dtype=torch.float64)
-    explanation = seewhy.explain(net, x, 2, layer="conv")
-    A = net.conv(torch.tanh(net.conv(torch.tanh(net.conv(net.stem(x)))))).detach().requires_grad_(True)
-    (G,) = torch.autograd.grad(net.head(torch.tanh(A).mean((2, 3)))[:, 2].sum(), A)
-    torch.testing.assert_close(explanation.maps[:, 0], grad_cam(A.detach(), G))
+    for net.times in (3, 3, 2, 1, 4, 4):  # as often as the time before, less often, more often
+        explanation = seewhy.explain(net, x, 2, layer="conv")
+        with torch.no_grad():
+            A = net.stem(x)
+            for _ in range(net.times - 1):
+                A = torch.tanh(net.conv(A))
+            A = net.conv(A)
+        A.requires_grad_(True)
+        (G,) = torch.autograd.grad(net.head(torch.tanh(A).mean((2, 3)))[:, 2].sum(), A)
+        torch.testing.assert_close(explanation.maps[:, 0], grad_cam(A.detach(), G))
+        control = seewhy.explain(net, x, 2, layer="conv", method="random-cam")
+        control_of_A = seewhy.catalog.get("methods", "random-cam")(
+            Capture(A.detach(), None, G[:, :1, 0, 0], None, None, None)
+        )
+        torch.testing.assert_close(control.maps, control_of_A.clamp(min=0))
+
+
+def test_only_the_last_run_of_a_shared_layer_is_recorded():
+    net = nets.seeded(nets.Recurrent())
+    recorded = []
+    net.conv.register_forward_pre_hook(lambda m, args: recorded.append(args[0].requires_grad))
+    explainer = seewhy.Explainer(net)
+    explainer(torch.randn(1, 3, 6, 6, dtype=torch.float64))
+    assert recorded == [False] * 6  # three runs to find the layer, three to explain
+    assert {info.name: info.runs for info in seewhy.layers(net, torch.randn(1, 3, 6, 6, dtype=torch.float64))} == {
+        "stem": 1,
+        "conv": 3,
+    }
 
 
 def test_frozen_parameters():

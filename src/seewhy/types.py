@@ -63,6 +63,8 @@ class LayerInfo:
     shape: tuple[int, ...]
     """Shape of its output without the batch axis, channels first: (c, *s)."""
     default: bool
+    runs: int = 1
+    """How often it ran in one pass; it is explained at its last run."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ class _Candidate:
 @dataclass
 class _Watch:
     candidates: list[_Candidate] = field(default_factory=list)
-    ran: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
+    ran: dict[str, LayerInfo] = field(default_factory=dict)
 
     def operation(self, function: Any, result: Any) -> None:
         last = self.candidates[-1] if self.candidates else None
@@ -59,8 +59,9 @@ class _Watch:
     def finish(self, name: str, module: nn.Module, output: Any) -> None:
         if not isinstance(output, Tensor) or output.ndim < 3:
             return
-        self.ran.pop(name, None)
-        self.ran[name] = (type(module).__name__, tuple(output.shape[1:]))
+        before = self.ran.pop(name, None)
+        runs = before.runs + 1 if before is not None else 1
+        self.ran[name] = LayerInfo(name, type(module).__name__, tuple(output.shape[1:]), default=False, runs=runs)
         if self.candidates and output.shape[2:] == self.candidates[-1].space and output.is_floating_point():
             self.candidates[-1].finish(name, output)
 
@@ -102,7 +103,7 @@ def layers(net: nn.Module, run: Callable[[], Any]) -> list[LayerInfo]:
         for handle in handles:
             handle.remove()
     default = _choose(watch, outputs)
-    return [LayerInfo(name, kind, shape, name == default) for name, (kind, shape) in watch.ran.items()]
+    return [replace(info, default=info.name == default) for info in watch.ran.values()]
 
 
 def _choose(watch: _Watch, outputs: Any) -> str | None:

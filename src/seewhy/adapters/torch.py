@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, cast
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -98,13 +98,18 @@ def layers(net: nn.Module, inputs: Any) -> list[LayerInfo]:
     """Every layer with spatial axes that ran in one forward pass, in order; one is marked as the default."""
     net = _unwrap(net)
     with _undisturbed(net), torch.inference_mode(False), torch.no_grad():
-        return search_layers(net, lambda: _call(net, inputs))
+        found = search_layers(net, lambda: _call(net, inputs))
+    for info in found:
+        _runs[net.get_submodule(info.name)] = info.runs
+    return found
 
 
 # ---- capture ---------------------------------------------------------------------------------------------
 
 _functional_heads: WeakSet[nn.Module] = WeakSet()
 """Models seen to end in a functional softmax or sigmoid: they are watched from the start, to save a second pass."""
+_runs: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+"""How often a layer ran in the last pass: of an activation that a whole model shares, only the last run need be cut."""
 
 
 def capture(net: nn.Module, layer: nn.Module, inputs: Any, ask: Ask, *, gradients: bool, logit: bool) -> Capture:
@@ -167,13 +172,17 @@ def _run(net: nn.Module, layer: nn.Module, inputs: Any, *, gradients: bool, watc
 
 
 def _cut_run(net: nn.Module, layer: nn.Module, inputs: Any, *, gradients: bool, watch: bool, prefix_grad: bool) -> _Run:
-    cut = _Cut(gradients)
+    cut = _Cut(gradients, _runs.get(layer, 1))
     with ExitStack() as stack:
         stack.callback(layer.register_forward_hook(cut).remove)
         heads = stack.enter_context(head.watch(net, functions=watch))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.set_grad_enabled(prefix_grad))  # restores what the hook switches on
         outputs = _call(net, inputs)
+    if 0 < cut.runs < cut.expected:  # less often than last time, so nothing was cut
+        _runs[layer] = cut.runs
+        return _cut_run(net, layer, inputs, gradients=gradients, watch=watch, prefix_grad=prefix_grad)
+    _runs[layer] = max(cut.runs, 1)
     if cut.activations is None:
         raise LayerError(
             f"the layer ({type(layer).__name__}) did not run in the forward pass: choose one that does; "
@@ -187,11 +196,17 @@ class _Cut:
     """A forward hook that keeps the layer's output and makes it the leaf of a new graph; the last run counts."""
 
     gradients: bool
+    expected: int
+    """How often the layer will run: what comes before its last run is let through."""
+    runs: int = 0
     thread: int = field(default_factory=threading.get_ident)
     activations: Tensor | None = None
 
     def __call__(self, module: nn.Module, args: Any, output: Any) -> Any:
         if threading.get_ident() != self.thread:  # another thread runs the same model
+            return None
+        self.runs += 1
+        if self.runs < self.expected:
             return None
         key, tensor = _spatial_tensor(output, module)
         if not self.gradients:

@@ -22,7 +22,7 @@ def layers(
     found = seewhy.layers(seewhy.load(model, device=device, weights=weights, trust=trust), photo)
     table = Table("layer", "kind", "output", "", box=None, pad_edge=False)
     for info in found:
-        mark = "<- default" if info.default else ""
+        mark = " ".join(["<- default"] * info.default + [f"(the last of {info.runs} runs)"] * (info.runs > 1))
         shape = " x ".join(map(str, info.shape))
         table.add_row(escape(info.name), info.kind, shape, mark, style="bold green" if info.default else None)
     _report.out().print(table)
