@@ -7,4 +7,6 @@ from pathlib import Path
 SCRIPTS = ("start.py", "torch_memory.py", "torch_peers.py")
 
 for script in SCRIPTS:
+    if script == "start.py" and "--device" in " ".join(sys.argv):
+        continue  # it knows no device
     subprocess.run([sys.executable, str(Path(__file__).with_name(script)), *sys.argv[1:]], check=True)

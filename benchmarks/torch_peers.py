@@ -48,7 +48,9 @@ started their maps were found equal (1e-4 of each map's peak). What differs:
 - torchcam: `GradCAM` made before the clock, `normalized=False`; {CLASSES} classes share one forward pass, the backward
   through the tail is repeated (`retain_graph=True`).
 - pytorch-grad-cam: `GradCAM` made before the clock, and spared its normalising and its upsampling with OpenCV, which
-  its own call always includes; for {CLASSES} classes repeated, forward too."""
+  its own call always includes; for {CLASSES} classes repeated, forward too.
+- The {CLASSES}-class rows were measured in rounds of their own, with plain inference in each: their ratios hold, their
+  milliseconds do not belong to the first row of the table."""
 
 
 # ---- the contenders --------------------------------------------------------------------------------------

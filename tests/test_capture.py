@@ -9,7 +9,7 @@ from torch import nn
 
 import nets
 import seewhy
-from seewhy.adapters import torch as adapter
+from seewhy.adapters import _torch_quiet
 from seewhy.types import Capture
 
 
@@ -103,6 +103,56 @@ def test_only_the_last_run_of_a_shared_layer_is_recorded():
         "stem": 1,
         "conv": 3,
     }
+
+
+def test_an_activation_that_runs_after_the_pooling_too():
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.relu = nn.Conv2d(3, 4, 3), nn.ReLU()
+            self.hidden, self.head = nn.Linear(4, 5), nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.head(self.relu(self.hidden(self.relu(self.conv(x)).mean((2, 3)))))
+
+    net = nets.seeded(Shared())
+    x = torch.randn(2, 3, 6, 6, dtype=torch.float64)
+    A = torch.relu(net.conv(x)).detach().requires_grad_(True)
+    (G,) = torch.autograd.grad(net.head(torch.relu(net.hidden(A.mean((2, 3)))))[:, 1].sum(), A)
+    for _ in range(2):
+        explanation = seewhy.explain(net, x, 1)
+        assert explanation.layer == "relu"
+        torch.testing.assert_close(explanation.maps[:, 0], grad_cam(A.detach(), G))
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "hires-cam", "layer-cam", "random-cam"])
+def test_channels_last_layers_are_turned(method):
+    class Turned(nn.Module):
+        def __init__(self, last):
+            super().__init__()
+            self.inner, self.turn, self.last = nets.Plain(channels=5), nn.Identity(), last
+
+        def forward(self, x):
+            A = self.inner.features(x)
+            A = self.turn(A.movedim(1, -1)).movedim(-1, 1) if self.last else self.turn(A)
+            return self.inner.head(torch.tanh(self.inner.hidden(self.inner.pool(A).flatten(1))))
+
+    x = torch.randn(2, 3, 13, 22, dtype=torch.float64)
+    last, first = (seewhy.explain(nets.seeded(Turned(t)), x, [[0, 2]] * 2, method=method, layer="turn") for t in (1, 0))
+    torch.testing.assert_close(last.maps, first.maps)
+    infos = {info.name: info.shape for info in seewhy.layers(nets.seeded(Turned(True)), x)}
+    assert infos["turn"] == (5, 11, 20)
+
+
+def test_swin_is_read_the_right_way_round_and_tokens_are_refused():
+    import torchvision
+
+    net = torchvision.models.swin_t(weights=None).eval()
+    explanation = seewhy.explain(net, torch.rand(1, 3, 64, 64), 5, layer="features")
+    assert explanation.maps.shape == (1, 1, 2, 2)
+    vit = torchvision.models.VisionTransformer(32, 8, 1, 2, 16, 32, num_classes=3).eval()
+    with pytest.raises(seewhy.SeewhyError, match="sequence, such as the tokens of a transformer"):
+        seewhy.explain(vit, torch.rand(1, 3, 32, 32), 1, layer="encoder.layers.encoder_layer_0")
 
 
 def test_frozen_parameters():
@@ -335,11 +385,37 @@ def test_the_model_is_as_it_was_also_after_an_exception(where, training):
     with pytest.raises(RuntimeError, match="on purpose"):
         explainer(torch.randn(1, 3, 6, 6, dtype=torch.float64), fail if where == "target" else 0)
     assert same(before, snapshot(net))
-    assert not adapter._training
+    assert not _torch_quiet._held
     net.fail = False
     good = seewhy.explain(net, torch.randn(1, 3, 6, 6, dtype=torch.float64), 0, layer="inner.features")
     assert same(before, snapshot(net))
     assert torch.isfinite(good.maps).all()
+
+
+def test_two_models_that_share_a_backbone():
+    backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+
+    class Net(nn.Module):
+        def __init__(self, wait):
+            super().__init__()
+            self.backbone, self.head, self.wait = backbone, nn.Linear(4, 2), wait
+
+        def forward(self, x):
+            self.wait()
+            modes.append(any(m.training for m in self.backbone))
+            return self.head(self.backbone(x).mean((2, 3)))
+
+    modes, inside, done = [], threading.Event(), threading.Event()
+    slow = Net(lambda: (inside.set(), done.wait(20))).train()
+    quick = Net(lambda: None).train()
+    thread = threading.Thread(target=lambda: seewhy.explain(slow, torch.rand(1, 3, 6, 6), 0, layer="backbone"))
+    thread.start()
+    inside.wait(20)
+    seewhy.explain(quick, torch.rand(1, 3, 6, 6), 0, layer="backbone")
+    done.set()
+    thread.join()
+    assert modes == [False, False]
+    assert all(m.training for net in (slow, quick) for m in net.modules())
 
 
 def test_users_own_hooks_still_run_and_see_the_forward_pass():

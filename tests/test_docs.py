@@ -65,3 +65,9 @@ def test_docstring_examples(name):
     module = importlib.import_module(name)
     failed, _ = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert failed == 0
+
+
+def test_every_public_function_and_class_has_an_example():
+    words = {"SeewhyError", "SeewhyWarning", "LayerInfo", "Prediction", "__version__"}
+    without = [name for name in seewhy.__all__ if ">>>" not in (getattr(seewhy, name).__doc__ or "")]
+    assert set(without) == words

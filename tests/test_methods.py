@@ -74,10 +74,6 @@ def test_zero_and_negative_evidence_is_blank_never_nan(method, value):
     activations = torch.full((2, 3, 4, 4), abs(value))
     gradients = torch.full((2, 1, 3, 4, 4), value)
 
-    class Everywhere(torch.nn.Module):
-        def forward(self, x):
-            return x
-
     maps = seewhy.catalog.get("methods", method)(Capture(activations, gradients, torch.zeros(2, 1), None, None, None))
     assert torch.isfinite(maps).all()
     if method != "random-cam":

@@ -64,12 +64,14 @@ def plugin_method(capture):
     return capture.activations.mean(1, keepdim=True)
 
 
-def test_plugins_come_in_by_the_same_door(monkeypatch):
+def test_plugins_come_in_by_the_same_door(monkeypatch, request):
     points = [
         EntryPoint("mean-cam", "test_structure:plugin_method", "seewhy.methods"),
         EntryPoint("broken", "test_structure:nothing", "seewhy.methods"),
     ]
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [p for p in points if p.group == group])
+    catalog._plugins.cache_clear()
+    request.addfinalizer(catalog._plugins.cache_clear)
     assert "mean-cam" in catalog.names("methods")
     net = nets.seeded(nets.Plain())
     x = torch.rand(1, 3, 6, 6, dtype=torch.float64)

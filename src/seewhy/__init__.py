@@ -44,10 +44,18 @@ __all__ = [
 
 
 def methods() -> dict[str, str]:
-    """The methods that can be asked for by name, with one line each."""
+    """The methods that can be asked for by name, with one line each.
+
+    >>> list(methods())
+    ['grad-cam', 'hires-cam', 'layer-cam', 'random-cam']
+    """
     return {name: _catalog.summary("methods", name) for name in _catalog.names("methods")}
 
 
 def targets() -> dict[str, str]:
-    """The targets that can be asked for, with one line each."""
+    """The targets that can be asked for, with one line each.
+
+    >>> list(targets())
+    ['class-score', 'negative', 'top']
+    """
     return {name: _catalog.summary("targets", name) for name in _catalog.names("targets")}

@@ -5,6 +5,7 @@ An adapter is the file itself, called by the framework's root package: `adapters
 A third party's package brings its own by the entry points `seewhy.methods`, `seewhy.targets`, `seewhy.adapters`.
 """
 
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -28,14 +29,15 @@ def get(kind: str, name: str) -> Any:
     """The object of this kind and name; UnknownNameError with the nearest names where there is none."""
     wanted = name.replace("_", "-")
     if wanted in _built_in(kind):
-        module = wanted.replace("-", "_")
-        return getattr(import_module(f"seewhy.{kind}.{module}"), module)
+        file = wanted.replace("-", "_")
+        module = import_module(f"seewhy.{kind}.{file}")
+        return module if kind == "adapters" else getattr(module, file)
     if wanted in (plugins := _plugins(kind)):
         try:
             return plugins[wanted].load()
         except Exception as error:
             raise SeewhyError(
-                f"the plugin {plugins[wanted].value} for {kind[:-1]} {name!r} does not load: {error}"
+                f"the plugin {plugins[wanted].value} for {kind.removesuffix('s')} {name!r} does not load: {error}"
             ) from error
     raise unknown(kind.removesuffix("s"), name, names(kind))
 
@@ -66,8 +68,6 @@ def adapter_for(model: object) -> Adapter:
     for cls in type(model).__mro__:
         framework = cls.__module__.split(".")[0]
         if framework in known:
-            if framework in _built_in("adapters"):
-                return cast(Adapter, import_module(f"seewhy.adapters.{framework}"))
             return cast(Adapter, get("adapters", framework))
     raise InputError(
         f"expected a model of {' or '.join(known)} (such as torch.nn.Module), or what seewhy.load(...) returns, "
@@ -79,6 +79,7 @@ def _built_in(kind: str) -> list[str]:
     return [file.stem.replace("_", "-") for file in (_ROOT / kind).glob("[!_]*.py")]
 
 
+@cache
 def _plugins(kind: str) -> dict[str, Any]:
     from importlib.metadata import entry_points  # a third of the time that `import seewhy` would take
 

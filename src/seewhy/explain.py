@@ -7,6 +7,7 @@ from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from seewhy import catalog
 from seewhy.errors import InputError, LayerError, OutputError, SeewhyWarning
@@ -16,9 +17,9 @@ from seewhy.maps import is_blank, is_finite, rectify, to_numpy
 from seewhy.outputs import class_scores, looks_like_probabilities, probabilities
 from seewhy.preprocess import Geometry, Preprocess, as_preprocess
 from seewhy.targets._forms import as_rows, bind_rows, score_rows
-from seewhy.types import Capture, LayerInfo, Method, method_info
+from seewhy.types import BoundTarget, Capture, LayerInfo, Method, method_info
 from seewhy.view import View
-from seewhy.vision_model import VisionModel
+from seewhy.vision_model import VisionModel, as_labels
 
 
 class Explainer:
@@ -63,7 +64,7 @@ class Explainer:
         self.net = vision.net
         self.adapter = catalog.adapter_for(vision.net)
         self.preprocess = as_preprocess(preprocess if preprocess is not None else vision.preprocess)
-        self.labels = tuple(labels) if labels is not None else vision.labels
+        self.labels = as_labels(labels if labels is not None else vision.labels)
         self.logit = score == "logit"
         self.method: Method = catalog.get("methods", method) if isinstance(method, str) else method
         self.method_name = (
@@ -79,8 +80,11 @@ class Explainer:
         rows = as_rows(target, len(views))
         name, layer = self._find_layer(inputs)
 
+        bound: list[list[BoundTarget]] = []
+
         def ask(outputs: Any, classes: Any) -> Any:
-            return score_rows(bind_rows(rows, self._names(classes), classes), outputs)
+            bound[:] = bind_rows(rows, self._names(classes), classes)
+            return score_rows(bound, outputs)
 
         # 1. capture: one forward pass, and one backward pass from the scores to the layer
         needs = method_info(self.method).gradients
@@ -93,21 +97,27 @@ class Explainer:
         # 4. rectify: what speaks for the target remains
         maps = rectify(maps)
         # 5. result: the raw maps, and all that is needed to read them
-        names = self._names(capture.classes)
+        blank = to_numpy(is_blank(maps))
         return Explanation(
             maps=maps,
             scores=capture.scores,
             outputs=capture.outputs,
-            blank=to_numpy(is_blank(maps)),
-            targets=tuple(map(tuple, bind_rows(rows, names, capture.classes))),
+            blank=blank,
+            flat=blank & _is_flat(capture) if blank.any() else blank,
+            targets=tuple(map(tuple, bound)),
             layer=name,
             method=self.method_name,
             model=self.model_name,
             views=views,
             probabilities=_probabilities(capture),
-            names=names,
+            names=self._names(capture.classes),
             peak=float(maps.max()),
         )
+
+    def check(self, target: Any) -> None:
+        """Raise what a call for this target would raise for its class names and indices, before any pass."""
+        if self.labels is not None:
+            bind_rows(as_rows(target, 1), self.labels, np.zeros((1, len(self.labels)), np.float32))
 
     def _prepare(self, images: Any) -> tuple[Any, tuple[View, ...]]:
         """The model's input, and for each image where it lies on its photo."""
@@ -117,7 +127,7 @@ class Explainer:
             inputs = self.adapter.place(self.net, images)
             n, space = self.adapter.size(inputs)
             whole = Geometry(space, tuple((0.0, float(length)) for length in space))
-            return inputs, tuple(View(whole, None, partial(self.adapter.pictures, inputs), i) for i in range(n))
+            return inputs, tuple(View(whole, None, partial(self.adapter.picture, inputs, i)) for i in range(n))
         photos = open_photos([images] if is_photo(images) else _as_list(images))
         if self.preprocess is None:
             raise InputError(
@@ -172,7 +182,8 @@ def explain(
 
     `images`: a path, bytes, a PIL image, a NumPy array (h, w, 3), a list of any of these, or a ready batch: a tensor
     (n, c, *s), or a tuple or dict of tensors for a model of several inputs. Of NumPy arrays with four axes, uint8 ones
-    (n, h, w, 3) are photos, others ready batches (n, c, h, w).
+    (n, h, w, 3) are photos, others ready batches (n, c, h, w). A ready batch is not copied: pictures are drawn on it as
+    it then is.
 
     `target`: None, the predicted class of each image; a class by index or name, `seewhy.top(k)`, `seewhy.negative(...)`
     or a function from the model's outputs to (n,) scores: the same for all; a list of length n, one for each image; a
@@ -197,6 +208,12 @@ def layers(model: Any, images: Any = None, **options: Any) -> list[LayerInfo]:
 
     `images` are as in `explain`; where the model says how photos are prepared they can be left out. `options` are
     those of `Explainer`.
+
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
+    ...                           torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    >>> [(info.name, info.kind, info.shape, info.default) for info in layers(net, torch.rand(1, 3, 8, 8))][:2]
+    [('0', 'Conv2d', (4, 6, 6), False), ('1', 'ReLU', (4, 6, 6), True)]
     """
     explainer = Explainer(model, **options)
     if images is None:
@@ -241,6 +258,14 @@ def _check(maps: Any, capture: Capture, method: str) -> None:
             "the score or its map holds NaN or infinite values: the gradient overflowed, or the target "
             "divides by zero; try the model in float32"
         )
+
+
+def _is_flat(capture: Capture) -> npt.NDArray[np.bool_]:
+    """(n, k): True where the score has no gradient at the layer at all; False where a method asked for none."""
+    if capture.gradients is None:
+        return np.zeros(capture.scores.shape, np.bool_)
+    changes = to_numpy(capture.gradients != 0).reshape(*capture.scores.shape, -1)
+    return np.logical_not(changes.any(axis=-1))
 
 
 def _probabilities(capture: Capture) -> Any:

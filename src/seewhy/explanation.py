@@ -29,6 +29,13 @@ class Explanation:
 
     Helpers take the image `i` and the target `j`; both can be left out where there is only one.
     `explanation[i]` and `explanation[i, j]` are the explanation of one image, of one target.
+
+    >>> import seewhy, torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
+    ...                           torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    >>> explanation = seewhy.explain(net, torch.rand(5, 3, 8, 8), [[0, 1]] * 5, labels=["cat", "dog"])
+    >>> explanation.labels[0], explanation.heatmap(2, 1).shape, len(explanation[2])
+    (['cat', 'dog'], (8, 8), 1)
     """
 
     maps: Maps
@@ -39,6 +46,8 @@ class Explanation:
     """What the model returned."""
     blank: npt.NDArray[np.bool_]
     """(n, k): True where no position speaks for the target."""
+    flat: npt.NDArray[np.bool_]
+    """(n, k): True where a map is blank since the score has no gradient at the layer at all: then it tells nothing."""
     targets: tuple[tuple[BoundTarget, ...], ...]
     layer: str
     method: str
@@ -74,6 +83,7 @@ class Explanation:
             scores=self.scores[row, column],
             outputs=map_arrays(self.outputs, lambda a: a[row] if a.ndim and a.shape[0] == n else a),
             blank=self.blank[row, column],
+            flat=self.flat[row, column],
             targets=(self.targets[i][column],),
             views=self.views[row],
             probabilities=None if self.probabilities is None else self.probabilities[row],
@@ -89,7 +99,7 @@ class Explanation:
         """One map in [0, 1] on the photo's own pixels: float32 (H, W); for a ready batch on the input's axes.
 
         `scale` says what 1 stands for: the map's own highest value ("image"), that of all maps of the call ("batch"),
-        or (low, high) for 0 and 1. What the model did not see of the photo (outside a crop) is 0; a blank map is all 0.
+        or (low, high) for 0 and 1. What the model did not see of the photo (outside a crop) is 0.
         """
         i, j = self._which(i, j)
         coarse = self._scaled(i, j, scale)
@@ -123,16 +133,32 @@ class Explanation:
         best = np.argsort(-row, kind="stable")[:top]
         return [Prediction(int(c), self.names[c] if self.names else f"class {c}", float(row[c])) for c in best]
 
-    def describe(self, i: int | None = None, j: int | None = None) -> str:
-        """What was predicted, how sure, and how much of the evidence lies in how much of the photo, where."""
+    def describe(self, i: int | None = None, j: int | None = None, *, predicted: bool = True) -> str:
+        """What was predicted, how sure, and how much of the evidence lies in how much of the photo, where.
+
+        A line for each image and target; without the prediction where `predicted` is False.
+        """
         n, k = self.blank.shape
         rows = range(n) if i is None else [_position(i, n, "image")]
         columns = range(k) if j is None else [_position(j, k, "target")]
-        return "\n".join(self._sentence(a, b) for a in rows for b in columns)
+        said = [sentence.predicted(self.predictions(a, top=2)) if predicted else "" for a in range(n)]
+        return "\n".join(said[a] + self._sentence(a, b) for a in rows for b in columns)
 
     def _sentence(self, i: int, j: int) -> str:
         coarse, geometry = to_numpy(self.maps[i, j]), self.views[i].geometry
-        return sentence.describe(self.labels[i][j], coarse, geometry, self.layer, self.predictions(i, top=2))
+        return sentence.describe(self.labels[i][j], coarse, geometry, self.layer, self._empty(i, j))
+
+    def _empty(self, i: int, j: int) -> sentence.Empty | None:
+        """Why the picture of this map shows nothing; None where it shows something."""
+        if self.flat[i, j]:
+            return "flat"
+        if self.blank[i, j]:
+            return "blank"
+        size, region = self.views[i].geometry.size, self.views[i].geometry.region
+        coarse = to_numpy(self.maps[i, j])
+        if coarse.ndim == len(size) and not upsample(coarse, size, region).any():
+            return "outside"
+        return None
 
     def _caption(self, i: int, j: int) -> str:
         target, sure = self.targets[i][j], self.probabilities
@@ -166,8 +192,8 @@ class Explanation:
         view = self.views[i]
         inside = covered(view.geometry.size, view.geometry.region)
         picture = view.picture()
-        if self.blank[i, j]:
-            return overlay.caption(Image.fromarray(picture), f"nothing here speaks for {self.labels[i][j]!r}")
+        if (empty := self._empty(i, j)) is not None:
+            return overlay.caption(Image.fromarray(picture), sentence.empty_caption(self.labels[i][j], empty))
         return Image.fromarray(draw(picture, self.heatmap(i, j, scale=scale), inside, **chosen))
 
     def figure(self, **options: Any) -> Image.Image:
@@ -213,7 +239,13 @@ class Explanation:
             "targets": [[(target.label, target.index) for target in row] for row in self.targets],
             "views": [(v.geometry.size, v.geometry.region, v.photo and v.photo.name) for v in self.views],
         }
-        arrays = {"maps": self.maps, "scores": self.scores, "blank": self.blank, "probabilities": self.probabilities}
+        arrays = {
+            "maps": self.maps,
+            "scores": self.scores,
+            "blank": self.blank,
+            "flat": self.flat,
+            "probabilities": self.probabilities,
+        }
         arrays["outputs"] = plain_outputs(self.outputs)
         kept = {name: to_numpy(array) for name, array in arrays.items() if array is not None}
         pictures = [view.picture() if len(view.geometry.size) == 2 else None for view in self.views]
@@ -248,6 +280,13 @@ def open(path: str | Path) -> Explanation:
 
     Of structured outputs only the class scores were kept, of targets their names; what the model saw of a ready batch
     is a picture now. Raises InputError where the file is not such an archive.
+
+    >>> import seewhy, tempfile, torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = seewhy.explain(net, torch.rand(2, 3, 8, 8), 3).save(f"{folder}/two.npz")
+    ...     open(path)
+    <Explanation of 2 image(s) x 1 target(s) by grad-cam at 0 of Sequential>
     """
     words, arrays, pictures = archive.read(Path(path))
     views = []
@@ -259,6 +298,7 @@ def open(path: str | Path) -> Explanation:
         scores=arrays["scores"],
         outputs=arrays.get("outputs"),
         blank=arrays["blank"],
+        flat=arrays["flat"],
         targets=tuple(tuple(BoundTarget(_forgotten, label, index) for label, index in row) for row in words["targets"]),
         layer=words["layer"],
         method=words["method"],

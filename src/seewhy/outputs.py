@@ -4,7 +4,8 @@ Models return an array, a tuple, a dict, or an object with named fields (a datac
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def class_key(outputs: Any) -> Any:
 
 def as_fields(outputs: Any) -> dict[Any, Any] | None:
     """The parts of structured outputs by key or index; None where they have no parts."""
-    if isinstance(outputs, Mapping):
+    if isinstance(outputs, MutableMapping):
         return dict(outputs)
     if isinstance(outputs, tuple | list):
         return dict(enumerate(outputs))
@@ -59,7 +60,9 @@ def with_fields(outputs: Any, fields: dict[Any, Any]) -> Any:
     if dataclasses.is_dataclass(outputs):  # transformers' ModelOutput is a dict and a dataclass
         rebuild: Any = type(outputs)
         return rebuild(**fields)
-    return fields
+    same = copy(outputs)
+    same.update(fields)
+    return same
 
 
 def class_scores(outputs: Any) -> Array:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import floor
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,13 @@ class Preprocess:
     """Where the crop starts when an odd number of pixels is cut off: torchvision's way, or transformers' way."""
 
     def __post_init__(self) -> None:
+        for name, given, known in (
+            ("interpolation", self.interpolation, get_args(Interpolation)),
+            ("colour", self.colour, ("rgb", "bgr", "grey")),
+            ("rounding", self.rounding, ("round", "floor")),
+        ):
+            if given not in known:
+                raise InputError(f"Preprocess: expected {name} to be one of {', '.join(known)}, got {given!r}")
         channels = 1 if self.colour == "grey" else 3
         if not len(self.mean) == len(self.std) == channels:
             raise InputError(
@@ -116,12 +123,12 @@ class Locator:
     """Any function from a PIL image to a (c, h, w) array, made to tell where its result lies on the photo.
 
     The function may resize, crop from anywhere and normalise each channel. Where it looks is read from what it makes
-    of four test pictures of the photo's size: black, white, brighter to the right, brighter to the bottom.
+    of test pictures of the photo's size: black, white, brighter to the right, brighter to the bottom.
     """
 
     function: Callable[[Image.Image], Any]
     known: dict[tuple[int, int], Geometry] = field(default_factory=dict, repr=False, compare=False)
-    """What was found for each size of photo, since finding it takes four runs of the function."""
+    """What was found for each size of photo, since finding it takes six runs of the function."""
 
     def __call__(self, photo: Photo) -> tuple[npt.NDArray[np.float32], Geometry]:
         """The photo as the function prepares it, and where that lies on the photo.
@@ -137,6 +144,11 @@ class Locator:
     def _locate(self, w: int, h: int) -> Geometry:
         across = np.broadcast_to((np.arange(w) + 0.5) / w, (h, w))
         down = np.broadcast_to(((np.arange(h) + 0.5) / h)[:, None], (h, w))
+        if not np.array_equal(self._on((across + down) / 2), self._on((across + down) / 2)):
+            raise InputError(
+                "this preprocess is random, so each photo would be cropped another way than the heatmap is "
+                "laid: pass the one that you use for evaluation"
+            )
         black, white = self._on(np.zeros((h, w))), self._on(np.ones((h, w)))
         spread = np.where(white == black, np.inf, white - black)
         vertical = _edges(((self._on(down) - black) / spread).mean((0, 2)), h)

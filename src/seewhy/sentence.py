@@ -1,6 +1,7 @@
 """An explanation in plain words."""
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,22 +16,32 @@ SPREAD = 0.5
 """Evidence over more than this share of the photo is called spread."""
 
 
+Empty: TypeAlias = Literal["blank", "flat", "outside"]
+"""Why a picture shows no evidence: none speaks for the target; the score has no gradient; all of it is in padding."""
+
+
 def describe(
-    label: str, coarse: npt.NDArray[np.floating], geometry: Geometry, layer: str, predictions: Sequence[Prediction]
+    label: str, coarse: npt.NDArray[np.floating], geometry: Geometry, layer: str, empty: Empty | None = None
 ) -> str:
-    """One raw map (*s) in a sentence or two: what was predicted, how sure, and where how much of the evidence lies.
+    """One raw map (*s) in a sentence: how much of the evidence lies in how much of the photo, where.
 
     >>> corner = np.zeros((4, 4))
     >>> corner[0, 0] = 1
-    >>> describe("dog", corner, Geometry((64, 64), ((0, 64), (0, 64))), "conv", [Prediction(1, "dog", 0.9)])
-    "Predicted: dog, 90%. 80% of the evidence for 'dog' lies in 7% of the photo, towards the top left."
+    >>> describe("dog", corner, Geometry((64, 64), ((0, 64), (0, 64))), "conv")
+    "80% of the evidence for 'dog' lies in 7% of the photo, towards the top left."
     """
-    said = _predicted(predictions)
-    if not (coarse > 0).any():
-        return f"{said}Nothing at layer {layer} speaks for {label!r}: the map is blank."
+    if empty == "flat":
+        return (
+            f"The score of {label!r} does not change with layer {layer} at all (a saturated output?): "
+            "its gradient is zero, and the blank map tells nothing."
+        )
+    if empty == "blank":
+        return f"Nothing at layer {layer} speaks for {label!r}: the map is blank."
+    if empty == "outside":
+        return f"The evidence for {label!r} lies outside the photo, in what was padded."
     size, region = geometry.size, geometry.region
     if len(size) != 2 or coarse.ndim != 2:
-        return f"{said}The map shows the evidence for {label!r} at layer {layer}."
+        return f"The map shows the evidence for {label!r} at layer {layer}."
     # shares and places do not need every pixel
     fine = [max(1, round(length * min(1.0, 256 / max(size)))) for length in size]
     edges = [(low * f / s, high * f / s) for (low, high), f, s in zip(region, fine, size, strict=True)]
@@ -39,7 +50,16 @@ def describe(
     where = (
         f"spread over {area:.0%} of the photo" if area > SPREAD else f"in {area:.0%} of the photo, {_place(evidence)}"
     )
-    return f"{said}{SHARE:.0%} of the evidence for {label!r} lies {where}."
+    return f"{SHARE:.0%} of the evidence for {label!r} lies {where}."
+
+
+def empty_caption(label: str, empty: Empty) -> str:
+    """What is written on a picture without evidence."""
+    return {
+        "blank": f"nothing here speaks for {label!r}",
+        "flat": f"the score of {label!r} does not change here: its gradient is zero",
+        "outside": f"the evidence for {label!r} lies outside the photo",
+    }[empty]
 
 
 def caption(label: str, probability: float | None) -> str:
@@ -47,7 +67,12 @@ def caption(label: str, probability: float | None) -> str:
     return label if probability is None else f"{label} ({_percent(probability)})"
 
 
-def _predicted(best: Sequence[Prediction]) -> str:
+def predicted(best: Sequence[Prediction]) -> str:
+    """What was predicted and how sure, the next class too; nothing where the model returns no classes.
+
+    >>> predicted([Prediction(1, "dog", 0.9), Prediction(0, "cat", 0.1)])
+    'Predicted: dog, 90% (next: cat, 10%). '
+    """
     if not best:
         return ""
     second = f" (next: {best[1].label}, {_percent(best[1].probability)})" if len(best) > 1 else ""

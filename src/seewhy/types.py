@@ -200,14 +200,14 @@ class Adapter(Protocol):
     def size(self, inputs: Any) -> tuple[int, tuple[int, ...]]:
         """The number of images in placed inputs, and the spatial axes of the first image input."""
 
-    def pictures(self, inputs: Any) -> npt.NDArray[np.float32]:
-        """The first image input as NumPy, channels first (n, c, *s)."""
+    def picture(self, inputs: Any, i: int) -> npt.NDArray[np.float32]:
+        """Image i of the first image input as NumPy, channels first (c, *s)."""
 
     def find_layer(self, net: Any, layer: Any) -> tuple[str, Any]:
         """The name and the layer that a user's `layer` means."""
 
     def layers(self, net: Any, inputs: Any) -> list[LayerInfo]:
-        """Every layer with spatial axes that ran in one forward pass of the first image; one is the default."""
+        """Every layer with spatial axes that ran in one forward pass; one is the default."""
 
     def full_precision(self) -> AbstractContextManager[None]:
         """A context in which the maths on what was captured is done as written: no autocast, no graph."""

@@ -4,12 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seewhy.errors import InputError
 from seewhy.preprocess import Locator, Preprocess
+
+
+def as_labels(given: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Class names as a tuple; InputError for a single string, which would be taken letter by letter."""
+    if isinstance(given, str):
+        raise InputError(f"expected labels as a list with one name for each class, got {given!r}")
+    return None if given is None else tuple(map(str, given))
 
 
 @dataclass(frozen=True)
 class VisionModel:
-    """What `seewhy.load` returns: pass it wherever a model is asked for."""
+    """What `seewhy.load` returns: pass it wherever a model is asked for; make one to keep your model's ways with it.
+
+    >>> VisionModel("a torch.nn.Module", Preprocess(size=(64, 64), resize=64), ["cat", "dog"], "mine").name
+    'mine'
+    """
 
     net: Any
     """The framework's own model: a torch.nn.Module, a keras.Model."""

@@ -26,6 +26,11 @@ FUNCTIONS: dict[Any, str] = {
     torch.sigmoid: "sigmoid",
     Tensor.sigmoid: "sigmoid",
     torch.special.expit: "sigmoid",
+    torch.ops.aten.softmax: "softmax",
+    torch.ops.aten._softmax: "softmax",
+    torch.ops.aten.log_softmax: "log-softmax",
+    torch.ops.aten._log_softmax: "log-softmax",
+    torch.ops.aten.sigmoid: "sigmoid",
 }
 NODES = ("SoftmaxBackward", "LogSoftmaxBackward", "SigmoidBackward")
 
@@ -96,7 +101,8 @@ class _Functions(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        kind = FUNCTIONS.get(func)
+        # exported and traced graphs call operators in place of functions
+        kind = FUNCTIONS.get(func) or FUNCTIONS.get(getattr(func, "overloadpacket", None))
         if kind is not None:
             self.heads.note(kind, args[0] if args else (kwargs or {}).get("input"), result)
         return result

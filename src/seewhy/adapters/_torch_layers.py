@@ -9,12 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from seewhy.adapters._torch_layout import channels_first
 from seewhy.errors import OutputError, SeewhyWarning
 from seewhy.outputs import class_scores
 from seewhy.types import LayerInfo
 
 _aten = torch.ops.aten
-CONVOLUTIONS = (_aten.convolution.default, _aten.conv2d.default, _aten.mkldnn_convolution.default)
+CONVOLUTIONS = (
+    _aten.convolution.default,
+    _aten._convolution.default,
+    _aten.conv2d.default,
+    _aten.mkldnn_convolution.default,
+)
 MATMULS = (_aten.mm.default, _aten.addmm.default, _aten.bmm.default, _aten.linear.default)
 
 
@@ -43,6 +49,8 @@ class _Candidate:
 
 @dataclass
 class _Watch:
+    space: tuple[int, ...]
+    """The spatial axes of the input."""
     candidates: list[_Candidate] = field(default_factory=list)
     ran: dict[str, LayerInfo] = field(default_factory=dict)
 
@@ -57,12 +65,13 @@ class _Watch:
             last.attention = True
 
     def finish(self, name: str, module: nn.Module, output: Any) -> None:
-        if not isinstance(output, Tensor) or output.ndim < 3:
+        if not isinstance(output, Tensor) or output.ndim < 3 or (output.ndim == 3 and len(self.space) > 1):
             return
+        shape = channels_first(output, self.space).shape
         before = self.ran.pop(name, None)
         runs = before.runs + 1 if before is not None else 1
-        self.ran[name] = LayerInfo(name, type(module).__name__, tuple(output.shape[1:]), default=False, runs=runs)
-        if self.candidates and output.shape[2:] == self.candidates[-1].space and output.is_floating_point():
+        self.ran[name] = LayerInfo(name, type(module).__name__, tuple(shape[1:]), default=False, runs=runs)
+        if self.candidates and shape[2:] == self.candidates[-1].space and output.is_floating_point():
             self.candidates[-1].finish(name, output)
 
 
@@ -83,14 +92,14 @@ def _is_attention(function: Any, result: Any) -> bool:
     return "attention" in function.__name__ or "transformer_encoder" in function.__name__
 
 
-def layers(net: nn.Module, run: Callable[[], Any]) -> list[LayerInfo]:
+def layers(net: nn.Module, run: Callable[[], Any], space: tuple[int, ...]) -> list[LayerInfo]:
     """Every layer with spatial axes that ran, in the order in which they finished; one is marked as the default.
 
     The default: of the last convolution to run with more than one position along every axis, the last module to finish
     at that resolution. A convolution that gives the class scores themselves does not count, where there is another.
     Where no convolution ran none is marked.
     """
-    watch = _Watch()
+    watch = _Watch(space)
     names = {name: module for name, module in net.named_modules() if name}
     handles = [
         module.register_forward_hook(lambda m, args, output, name=name: watch.finish(name, m, output))

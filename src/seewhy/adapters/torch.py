@@ -6,7 +6,7 @@ alone; no parameter gets a gradient, no flag is touched.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from seewhy.adapters import _torch_head as head
 from seewhy.adapters._torch_layers import layers as search_layers
+from seewhy.adapters._torch_layout import is_channels_last, spatial
+from seewhy.adapters._torch_quiet import undisturbed
 from seewhy.errors import InputError, LayerError, OutputError, unknown
 from seewhy.outputs import as_fields, class_scores, map_arrays, with_class_scores, with_fields
 from seewhy.types import Ask, Capture, LayerInfo
@@ -60,9 +62,9 @@ def size(inputs: Any) -> tuple[int, tuple[int, ...]]:
     return image.shape[0], tuple(image.shape[2:])
 
 
-def pictures(inputs: Any) -> npt.NDArray[np.float32]:
-    """The first input with spatial axes, as NumPy (n, c, *s)."""
-    return cast(npt.NDArray[np.float32], _image(inputs).detach().float().cpu().numpy())
+def picture(inputs: Any, i: int) -> npt.NDArray[np.float32]:
+    """Image i of the first input with spatial axes, as NumPy (c, *s)."""
+    return cast(npt.NDArray[np.float32], _image(inputs)[i].detach().float().cpu().numpy())
 
 
 def _image(inputs: Any) -> Tensor:
@@ -97,8 +99,8 @@ def find_layer(net: nn.Module, layer: object) -> tuple[str, nn.Module]:
 def layers(net: nn.Module, inputs: Any) -> list[LayerInfo]:
     """Every layer with spatial axes that ran in one forward pass, in order; one is marked as the default."""
     net = _unwrap(net)
-    with _undisturbed(net), torch.inference_mode(False), torch.no_grad():
-        found = search_layers(net, lambda: _call(net, inputs))
+    with undisturbed(net), torch.inference_mode(False), torch.no_grad():
+        found = search_layers(net, lambda: _call(net, inputs), size(inputs)[1])
     for info in found:
         _runs[net.get_submodule(info.name)] = info.runs
     return found
@@ -119,9 +121,10 @@ def capture(net: nn.Module, layer: nn.Module, inputs: Any, ask: Ask, *, gradient
     OutputError where the outputs hold NaN or infinite values.
     """
     net = _unwrap(net)
-    with _undisturbed(net):
-        run = _run(net, layer, inputs, gradients=gradients, watch=not gradients or net in _functional_heads)
-        if run.head is None and head.is_functional(run.outputs):
+    with undisturbed(net):
+        watch = not gradients or net in _functional_heads
+        run = _run(net, layer, inputs, gradients=gradients, watch=watch)
+        if run.head is None and not watch and head.is_functional(run.outputs):
             # a softmax called as a function is seen only while function calls are watched, which costs 2 %:
             _functional_heads.add(net)
             run = _run(net, layer, inputs, gradients=gradients, watch=True)
@@ -134,6 +137,9 @@ def capture(net: nn.Module, layer: nn.Module, inputs: Any, ask: Ask, *, gradient
         with torch.set_grad_enabled(gradients), torch.inference_mode(False):
             scores = ask(map_arrays(outputs, _full_precision), classes)
             slopes = _gradients(scores, run.activations) if gradients else None
+        if is_channels_last(run.activations, size(inputs)[1]):
+            run.activations = run.activations.movedim(-1, 1)
+            slopes = slopes.movedim(-1, 2) if slopes is not None else None
         return Capture(
             _full_precision(run.activations.detach()),
             slopes,
@@ -172,7 +178,7 @@ def _run(net: nn.Module, layer: nn.Module, inputs: Any, *, gradients: bool, watc
 
 
 def _cut_run(net: nn.Module, layer: nn.Module, inputs: Any, *, gradients: bool, watch: bool, prefix_grad: bool) -> _Run:
-    cut = _Cut(gradients, _runs.get(layer, 1))
+    cut = _Cut(gradients, size(inputs)[1], _runs.get(layer, 1))
     with ExitStack() as stack:
         stack.callback(layer.register_forward_hook(cut).remove)
         heads = stack.enter_context(head.watch(net, functions=watch))
@@ -184,8 +190,9 @@ def _cut_run(net: nn.Module, layer: nn.Module, inputs: Any, *, gradients: bool, 
         return _cut_run(net, layer, inputs, gradients=gradients, watch=watch, prefix_grad=prefix_grad)
     _runs[layer] = max(cut.runs, 1)
     if cut.activations is None:
+        why = cut.problem or "it did not run in the forward pass"
         raise LayerError(
-            f"the layer ({type(layer).__name__}) did not run in the forward pass: choose one that does; "
+            f"the layer ({type(layer).__name__}) cannot be explained: {why}; choose another one, "
             "seewhy.layers(model, images) lists them"
         )
     return _Run(cut.activations, outputs, heads.of(outputs))
@@ -193,22 +200,31 @@ def _cut_run(net: nn.Module, layer: nn.Module, inputs: Any, *, gradients: bool, 
 
 @dataclass
 class _Cut:
-    """A forward hook that keeps the layer's output and makes it the leaf of a new graph; the last run counts."""
+    """A forward hook that keeps the layer's output and makes it the leaf of a new graph; the last run counts.
+
+    Runs without spatial axes do not count: an activation that a model shares may run after the pooling too.
+    """
 
     gradients: bool
+    space: tuple[int, ...]
     expected: int
     """How often the layer will run: what comes before its last run is let through."""
     runs: int = 0
     thread: int = field(default_factory=threading.get_ident)
     activations: Tensor | None = None
+    problem: LayerError | None = None
 
     def __call__(self, module: nn.Module, args: Any, output: Any) -> Any:
         if threading.get_ident() != self.thread:  # another thread runs the same model
             return None
+        try:
+            key, tensor = spatial(output, self.space)
+        except LayerError as problem:
+            self.problem = problem
+            return None
         self.runs += 1
         if self.runs < self.expected:
             return None
-        key, tensor = _spatial_tensor(output, module)
         if not self.gradients:
             self.activations = tensor.detach().clone()  # an in-place op after the layer would change it
             return None
@@ -217,22 +233,6 @@ class _Cut:
         torch.set_grad_enabled(True)
         following = self.activations.clone()  # an in-place op after the layer changes this one
         return following if key is None else with_fields(output, {**(as_fields(output) or {}), key: following})
-
-
-def _spatial_tensor(output: Any, module: nn.Module) -> tuple[Any, Tensor]:
-    """The tensor (n, c, *s) in a layer's output, and where it is: a key, or None for the output itself."""
-    if isinstance(output, Tensor):
-        candidates: dict[Any, Any] = {None: output}
-    else:
-        candidates = as_fields(output) or {}
-    for key, value in candidates.items():
-        if isinstance(value, Tensor) and value.ndim >= 3 and value.is_floating_point():
-            return key, value
-    came = [tuple(v.shape) if isinstance(v, Tensor) else type(v).__name__ for v in candidates.values()] or output
-    raise LayerError(
-        f"the layer ({type(module).__name__}) has no spatial axes: expected an output (n, c, h, w) of "
-        f"floats, got {came}; choose one before the pooling, seewhy.layers(model, images) lists them"
-    )
 
 
 def _call(net: nn.Module, inputs: Any) -> Any:
@@ -323,45 +323,3 @@ def _unwrap(net: nn.Module) -> nn.Module:
             net = inner
         else:
             return net
-
-
-_training: dict[int, tuple[list[nn.Module], int]] = {}
-"""By id of a model in use: its modules in train mode, and how many threads hold it in eval mode."""
-_training_lock = threading.Lock()
-
-
-@contextmanager
-def _undisturbed(net: nn.Module) -> Iterator[None]:
-    """Eval mode and plain eager calls for the time of a pass; the last thread to leave restores train mode."""
-    modules = list(net.modules())
-    with _training_lock:
-        switched, users = _training.get(id(net), ([], 0))
-        for module in modules:
-            if module.training:
-                module.training = False
-                switched.append(module)
-        _training[id(net)] = (switched, users + 1)
-    try:
-        with _eager(modules):
-            yield
-    finally:
-        with _training_lock:
-            switched, users = _training.pop(id(net))
-            if users > 1:
-                _training[id(net)] = (switched, users - 1)
-            else:
-                for module in switched:
-                    module.training = True
-
-
-@contextmanager
-def _eager(modules: list[nn.Module]) -> Iterator[None]:
-    """Compiled parts run as plain code: a compiled graph does not see a hook that comes later."""
-    # looked up in the modules' own tables: their getattr takes a hundred times as long to say no
-    compiled = any(m.__dict__.get("_compiled_call_impl") or "_orig_mod" in m._modules for m in modules)
-    stance: Callable[[str], Any] | None = getattr(torch.compiler, "set_stance", None)
-    if compiled and stance is not None:
-        with stance("force_eager"):
-            yield
-    else:
-        yield

@@ -1,10 +1,11 @@
 """What the commands print: words for people, to stderr where they are no result."""
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from seewhy.errors import SeewhyError
+from seewhy.errors import SaveError, SeewhyError
 
 debug = False
 """Whether errors are shown with their traceback; set by --debug."""
@@ -35,3 +36,11 @@ def in_words(error: BaseException) -> str:
 
 def show_warning(message: Any, *_: Any, **__: Any) -> None:
     note(str(message))
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for pictures, where it is not there; SaveError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SaveError(f"the folder {folder} cannot be made: {error.strerror}") from error

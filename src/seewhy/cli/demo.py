@@ -18,7 +18,7 @@ def demo(
 ) -> None:
     """Explain the embedded photos with the embedded model: nothing is downloaded."""
     console = _report.out()
-    out.mkdir(parents=True, exist_ok=True)
+    _report.make_folder(out)
     model = seewhy.load("lite0")
 
     explainer = seewhy.Explainer(model)
@@ -30,6 +30,6 @@ def demo(
     explanation = explain_grid(model)
     path = explanation.save(out / "four_photos.jpg")
     console.print("[bold]four photos in one, asked for one class after the other[/bold]")
-    for line in explanation.describe().splitlines():
-        console.print(f"  {escape(line.split('. ', 1)[-1])}")
+    for line in explanation.describe(predicted=False).splitlines():
+        console.print(f"  {escape(line)}")
     console.print(f"  -> {escape(str(path))}")

@@ -5,7 +5,6 @@ import json as json_format
 import re
 import sys
 import time
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,10 +23,8 @@ from seewhy.cli._options import Device, Model, Trust, Weights
 from seewhy.errors import InputError, SaveError, TargetError
 from seewhy.explanation import Explanation
 from seewhy.images import open_photo
-from seewhy.render.colormap import colours
 from seewhy.render.figure import SUFFIXES
-from seewhy.targets._forms import as_target
-from seewhy.types import Classes
+from seewhy.render.overlay import blend
 
 
 class Score(StrEnum):
@@ -41,7 +38,7 @@ class Style(StrEnum):
 
 
 def explain(
-    photos: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Files: JPEG, PNG, WebP, TIFF, BMP, GIF.")],
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="Files: JPEG, PNG, WebP, TIFF, BMP, GIF.")],
     model: Model = "lite0",
     target: Annotated[
         list[str] | None,
@@ -85,9 +82,7 @@ def explain(
     with _stdout_for_results_only():
         vision = seewhy.load(model, device=device, weights=weights, trust=trust)
         explainer = seewhy.Explainer(vision, method, layer, score=score.value)
-        for one in wanted if isinstance(wanted, list) else []:
-            if explainer.labels is not None:
-                as_target(one).bind(Classes(explainer.labels, None))
+        explainer.check(wanted)
 
     failed = 0
     console = _report.out()
@@ -103,7 +98,7 @@ def explain(
                     explanation = explainer(open_photo(photo), wanted)
                 seconds = time.perf_counter() - start
                 written = [
-                    explanation[0, j].save(path, **({} if path.suffix == ".npz" else look))
+                    explanation[0, j].save(path, **look)
                     for j, path in enumerate(paths.of(photo, explanation.labels[0]))
                 ]
             except Exception as error:  # whatever it was, the other photos go on
@@ -138,10 +133,15 @@ def _wanted(target: list[str] | None, top: int | None) -> Any:
 
 def _check_look(colormap: str | None, opacity: float | None) -> None:
     """Say what is wrong before any work is done."""
-    if colormap is not None:
-        colours(np.zeros((1, 1), np.float32), colormap)
-    if opacity is not None and not 0 <= opacity <= 1:
-        raise InputError(f"expected an opacity from 0 to 1, got {opacity}")
+    pixel = np.zeros((1, 1, 3), np.uint8)
+    chosen: dict[str, Any] = {"colormap": colormap, "opacity": opacity}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    blend(
+        pixel,
+        pixel[..., 0].astype(np.float32),
+        pixel[..., 0] == 0,
+        **{k: v for k, v in chosen.items() if v is not None},
+    )
 
 
 class _Paths:
@@ -158,10 +158,7 @@ class _Paths:
             raise SaveError(f"{self.file} is one file for {len(photos)} photos: give a folder")
         if self.file is not None and self.file.resolve() in self.inputs:
             raise SaveError(f"{self.file} is a photo to explain and would be overwritten: choose another name")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SaveError(f"the folder {self.folder} cannot be made: {error.strerror}") from error
+        _report.make_folder(self.folder)
 
     def of(self, photo: str, labels: list[str]) -> list[Path]:
         base = self.file if self.file is not None else self.folder / f"{Path(photo).stem}_cam.jpg"
@@ -181,11 +178,9 @@ def _slug(label: str) -> str:
     return re.sub(r"\W+", "-", label).strip("-").lower()[:60] or "target"
 
 
-@contextlib.contextmanager
-def _stdout_for_results_only() -> Iterator[None]:
+def _stdout_for_results_only() -> contextlib.AbstractContextManager[Any]:
     """Models and their libraries may print: that goes to stderr."""
-    with contextlib.redirect_stdout(sys.stderr):
-        yield
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 def _record(photo: str, explanation: Explanation, written: list[Path], model: str, seconds: float) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from typing import Any, cast
 from seewhy.errors import InputError, ModelError, unknown
 from seewhy.models import _nets
 from seewhy.preprocess import Preprocess, as_preprocess
-from seewhy.vision_model import VisionModel
+from seewhy.vision_model import VisionModel, as_labels
 
 __all__ = ["Scheme", "load", "schemes"]
 
@@ -73,16 +73,15 @@ def load(
     'espresso'
     """
     given: Any = as_preprocess(preprocess)
-    if isinstance(labels, str):
-        raise InputError(f"expected labels as a list with one name for each class, got {labels!r}")
+    names = as_labels(labels)
     if device is not None:
         device = _nets.check_device(device)
     model = open_spec(spec, weights=None if weights is None else fspath(weights), trust=trust)
 
-    if labels is not None:
-        if model.labels is not None and len(labels) != len(model.labels):
-            raise InputError(f"{spec} has {len(model.labels)} classes, got {len(labels)} labels")
-        model = replace(model, labels=tuple(map(str, labels)))
+    if names is not None:
+        if model.labels is not None and len(names) != len(model.labels):
+            raise InputError(f"{spec} has {len(model.labels)} classes, got {len(names)} labels")
+        model = replace(model, labels=names)
     net = _nets.ready(model.net, device, spec)
     if given is None:
         given = model.preprocess if model.preprocess is not None else _nets.assumed_preprocess(net, spec)

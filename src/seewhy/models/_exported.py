@@ -49,7 +49,7 @@ def read_exported(path: str, *, trust: bool) -> Any:
 def _trains(node: Any) -> bool:
     """Is this a batch norm or dropout in train mode?"""
     arguments = getattr(getattr(node.target, "_schema", None), "arguments", ())
-    given = {a.name: value for a, value in zip(arguments, node.args)} | node.kwargs
+    given = {a.name: value for a, value in zip(arguments, node.args, strict=False)} | node.kwargs
     return given.get("training") is True or given.get("train") is True
 
 

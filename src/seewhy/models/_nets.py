@@ -62,7 +62,7 @@ def exact(ours: Preprocess | None, theirs: Callable[[Image.Image], Any]) -> Any:
 
 
 def _agree(ours: Preprocess, theirs: Callable[[Image.Image], Any], size: tuple[int, int]) -> bool:
-    """Do both make the same of a test picture, but for one grey level?"""
+    """Do both make the same of a test picture, but for the rounding of one grey level or two?"""
     wave = np.sin(np.arange(3) + np.hypot(*np.mgrid[: size[0], : size[1]])[..., None] / 17)
     picture = Image.fromarray((127.5 + 127.5 * wave).astype(np.uint8))
     mine, other = ours(Photo(picture, "wave"))[0], np.asarray(theirs(picture), np.float32)

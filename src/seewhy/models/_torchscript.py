@@ -75,8 +75,8 @@ class _Graph:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         names = [name.partition(".")[0] for name in self.inputs]
-        values = dict(zip(self.inputs, args))
-        for unique, name in list(zip(self.inputs, names))[len(args) :]:
+        values = dict(zip(self.inputs, args, strict=False))
+        for unique, name in list(zip(self.inputs, names, strict=True))[len(args) :]:
             if name in kwargs:
                 values[unique] = kwargs.pop(name)
             elif name in self.defaults:

@@ -24,7 +24,7 @@ def operator_of(node: Any) -> Callable[..., Any]:
     if first == len(by_name):
         return found  # type: ignore[no-any-return]
     keywords: Sequence[Any] = by_name[first:]
-    return lambda *args: found(*args[:first], **dict(zip(keywords, args[first:])))
+    return lambda *args: found(*args[:first], **dict(zip(keywords, args[first:], strict=False)))
 
 
 def _raise(message: Any, *_: Any) -> None:

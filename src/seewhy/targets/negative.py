@@ -13,7 +13,7 @@ class _Negative:
     target: Target
 
     def bind(self, classes: Classes) -> Sequence[BoundTarget]:
-        return [BoundTarget(_Minus(b.score), f"not {b.label}", b.index) for b in self.target.bind(classes)]
+        return [BoundTarget(_Minus(b.score), f"not {b.label}") for b in self.target.bind(classes)]
 
 
 @dataclass(frozen=True)
