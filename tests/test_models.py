@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+import nets
 import seewhy
 from seewhy import models
 from seewhy.errors import InputError, MissingPackageError, ModelError, SeewhyWarning, UnknownNameError
@@ -447,8 +448,14 @@ def test_hf_loads_a_folder(hf_folder, capfd):
 
 
 def test_hf_is_explained(hf_folder):
-    explanation = seewhy.explain(load(f"hf:{hf_folder[0]}"), embedded_photo("coffee"), "bee")
-    assert explanation.maps.shape[:2] == (1, 1)
+    folder, net = hf_folder
+    model = load(f"hf:{folder}")
+    explanation = seewhy.explain(model, embedded_photo("coffee"), "bee")
+    ready = torch.from_numpy(model.preprocess(embedded_photo("coffee"))[0])[None]
+    bare = seewhy.explain(net.eval(), ready, 1)
+    assert explanation.layer == bare.layer
+    assert torch.equal(explanation.maps, bare.maps)
+    assert explanation.heatmap().shape == (400, 600)
 
 
 def test_hf_with_a_file_of_weights_of_another_class_count(hf_folder, transformers, tmp_path):
@@ -637,14 +644,31 @@ def test_a_frozen_script_gets_a_module_for_each_operator(tv, resnet, tmp_path):
     assert any(value.shape == layer4.shape and torch.allclose(value, layer4, atol=1e-4) for value in seen.values())
 
 
-def test_a_script_is_explained_as_its_original(resnet, tmp_path):
-    scripted(resnet, "scripted", tmp_path / "model.pt")
+@pytest.mark.parametrize("how", ["scripted", "traced"])
+def test_a_script_is_explained_as_its_original(resnet, tmp_path, how):
+    scripted(resnet, how, tmp_path / "model.pt")
     model = load(f"file:{tmp_path / 'model.pt'}", preprocess="imagenet")
     x = torch.rand(2, 3, 64, 64)
     ours, theirs = seewhy.explain(model, x, [3, 5]), seewhy.explain(resnet, x, [3, 5])
     assert ours.layer == theirs.layer == "layer4"
     assert torch.equal(ours.maps, theirs.maps)
     assert all(parameter.grad is None for parameter in model.net.parameters())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("how", ["traced", "exported"])
+@pytest.mark.parametrize("kind", ["Softmax", "sigmoid"])
+def test_a_final_activation_in_a_file_is_looked_through(tmp_path, how, kind):
+    net, x, path = nets.seeded(nets.Head(kind), dtype=torch.float32), torch.rand(2, 3, 6, 6), tmp_path / "model.pt2"
+    if how == "exported":
+        torch.export.save(torch.export.export(net, (x,)), path)
+    else:
+        torch.jit.trace(net, x).save(path)
+    model = load(f"file:{path}", preprocess=Preprocess(size=(6, 6), resize=6))
+    ours, theirs = (seewhy.explain(n, x, 1, layer="inner.features") for n in (model, net))
+    torch.testing.assert_close(ours.maps, theirs.maps)
+    torch.testing.assert_close(ours.scores, theirs.scores)
+    np.testing.assert_allclose(ours.probabilities, theirs.probabilities, rtol=1e-5)
 
 
 class Branching(nn.Module):

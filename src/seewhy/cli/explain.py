@@ -136,12 +136,7 @@ def _check_look(colormap: str | None, opacity: float | None) -> None:
     pixel = np.zeros((1, 1, 3), np.uint8)
     chosen: dict[str, Any] = {"colormap": colormap, "opacity": opacity}
     given = {name: value for name, value in chosen.items() if value is not None}
-    blend(
-        pixel,
-        pixel[..., 0].astype(np.float32),
-        pixel[..., 0] == 0,
-        **{k: v for k, v in chosen.items() if v is not None},
-    )
+    blend(pixel, pixel[..., 0].astype(np.float32), pixel[..., 0] == 0, **given)
 
 
 class _Paths:

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -72,20 +73,25 @@ def _kind_of_zip(path: str) -> Kind:
     raise ModelError(f"{path} is a zip file, but holds no model that PyTorch wrote")
 
 
+_environment = threading.RLock()
+"""Held while a setting of the whole process is changed: models are loaded one after the other."""
+
+
 @contextmanager
 def only_tensors(trust: bool) -> Iterator[None]:
     """While this lasts, torch.load unpickles nothing but tensors, whatever a library between asks it for."""
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(name)
-    if not trust:
-        os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = before
+    with _environment:
+        before = os.environ.get(name)
+        if not trust:
+            os.environ[name] = "1"
+        try:
+            yield
+        finally:
+            if before is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = before
 
 
 def read_pickle(path: str, *, trust: bool) -> Any:
