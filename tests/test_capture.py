@@ -200,6 +200,25 @@ def test_a_callable_gets_the_outputs_as_the_model_returns_them():
     assert by_callable.labels == [["<lambda>"], ["<lambda>"]]
 
 
+def test_several_arrays_that_could_be_the_class_scores():
+    class Two(nn.Module):
+        def __init__(self, names):
+            super().__init__()
+            self.inner, self.names = nets.Plain(), names
+
+        def forward(self, x):
+            h = self.inner.pool(self.inner.features(x)).flatten(1)
+            y = self.inner(x)
+            return dict(zip(self.names, (h, y), strict=True)) if self.names else (h, y)
+
+    x = torch.randn(2, 3, 6, 6, dtype=torch.float64)
+    expected = seewhy.explain(nets.seeded(Two(("h", "logits"))), x, layer="inner.features")
+    assert expected.targets[0][0].index == int(expected.outputs["logits"][0].argmax())
+    with pytest.warns(seewhy.SeewhyWarning, match="several arrays"):
+        explanation = seewhy.explain(nets.seeded(Two(())), x, lambda y: y[1].amax(1), layer="inner.features")
+    torch.testing.assert_close(explanation.maps, expected.maps)
+
+
 def test_several_inputs_as_tuple_or_dict():
     net = nets.seeded(nets.TwoInputs())
     image, numbers = torch.randn(2, 3, 6, 6, dtype=torch.float64), torch.randn(2, 2, dtype=torch.float64)
@@ -217,7 +236,8 @@ def test_data_parallel_is_opened():
     x = torch.randn(2, 3, 6, 6)
     expected = seewhy.explain(net, x, 1).maps
     assert torch.equal(seewhy.explain(nn.DataParallel(net), x, 1).maps, expected)
-    assert torch.equal(seewhy.explain(nn.DataParallel(net), x, 1, layer=net.features).maps, expected)
+    for layer in (net.features, "features", "module.features"):
+        assert torch.equal(seewhy.explain(nn.DataParallel(net), x, 1, layer=layer).maps, expected)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

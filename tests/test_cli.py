@@ -148,7 +148,7 @@ def test_method_layer_score(run, coffee):
         (["--method", "grad-cma"], "unknown method 'grad-cma': did you mean 'grad-cam'"),
         (["--model", "lite1"], "lite0"),
         (["--layer", "_blocks.99"], "unknown layer '_blocks.99': did you mean '_blocks"),
-        (["--layer", "_fc"], "no spatial axes"),
+        (["--layer", "_fc"], "the layer '_fc' (Linear) cannot be explained: its output has no spatial axes"),
         (["--target", "expresso"], "unknown class 'expresso': did you mean 'espresso'"),
         (["--target", "1000"], "0 to 999"),
         (["--target", "-1"], "0 to 999"),
@@ -182,6 +182,7 @@ def test_debug_shows_the_traceback(run, coffee):
 def test_lists(run):
     code, out, _ = run("layers")
     assert code == 0
+    assert "_blocks.0._depthwise_conv.static_padding" in out and "…" not in out
     [line] = [line for line in out.splitlines() if "<- default" in line]
     assert "1280 x 7 x 7" in line
     for command, words in (
@@ -194,6 +195,13 @@ def test_lists(run):
         code, out, err = run(command)
         assert (code, err) == (0, "")
         assert all(word in out for word in words), out
+
+
+def test_demo_into_a_file_is_refused(run):
+    Path("here.jpg").touch()
+    code, _, err = run("demo", "--out", "here.jpg")
+    assert code == 1
+    assert "the folder here.jpg cannot be made" in err
 
 
 def test_demo(run):

@@ -246,7 +246,10 @@ def test_describe_says_how_much_in_how_much():
     assert re.search(r"in 4[0-2]% of the photo", made(half, size=(400, 400)).describe())
     assert "spread over 80% of the photo" in made(np.ones((4, 4))).describe()
     cropped = made(np.ones((4, 4)), size=(100, 100), region=((25.0, 75.0), (25.0, 75.0)))
-    assert "in 20% of the photo, around the centre" in cropped.describe()
+    assert "in 20% of the photo, around the centre. The model saw 25% of the photo." in cropped.describe()
+    point = np.zeros((64, 64))
+    point[32, 32] = 1.0
+    assert "in less than 1% of the photo" in made(point, size=(400, 400)).describe()
 
 
 def test_describe_many(several):
@@ -260,6 +263,8 @@ def test_predictions(several):
     assert [p.index for p in best] == several.outputs[0].argsort(descending=True).tolist()
     assert sum(p.probability for p in best) == pytest.approx(1)
     assert best[0].label == ["ant", "bee", "cat", "dog"][best[0].index]
+    alone = made([[1.0]], outputs=None, probabilities=np.asarray([[0.2]], np.float32), names=["ant"])
+    assert alone.describe().startswith("ant: 20%. ")
     single = made([[1.0]], outputs=None, probabilities=None)
     assert single.predictions() == []
     assert single.describe().startswith("80% of the evidence")
@@ -356,7 +361,9 @@ def test_files_that_are_no_explanation(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.ones(3))
     np.save(tmp_path / "array.npy", np.ones(3))
     np.savez(tmp_path / "object.npz", words=np.asarray([object()]))
-    for name in ("text.npz", "other.npz", "array.npy", "object.npz", "missing.npz"):
+    with pytest.raises(seewhy.SeewhyError, match="does not exist"):
+        seewhy.open(tmp_path / "missing.npz")
+    for name in ("text.npz", "other.npz", "array.npy", "object.npz"):
         with pytest.raises(seewhy.SeewhyError, match="not an explanation saved by seewhy"):
             seewhy.open(tmp_path / name)
 
@@ -370,6 +377,34 @@ def test_a_ready_batch_is_drawn_on_itself_in_its_own_range():
     ).views[0]
     picture = view.picture()
     assert picture.shape == (10, 10, 3) and picture[0, 0].tolist() == [0] * 3 and picture[0, 9].tolist() == [255] * 3
+
+
+def test_a_batch_that_was_changed_is_not_drawn_on(net):
+    x = torch.rand(2, 3, 8, 8)
+    explanation = seewhy.explain(net, x, 0)
+    explanation.overlay(0)
+    x.zero_()
+    with pytest.raises(seewhy.SeewhyError, match="changed after it was explained"):
+        explanation.overlay(0)
+    assert explanation.heatmap(0).shape == (8, 8)
+
+
+def test_a_single_output_is_a_probability_only_after_a_sigmoid():
+    body = [torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
+    body.append(torch.nn.Linear(4, 1))
+    x = torch.rand(1, 3, 8, 8)
+    assert seewhy.explain(torch.nn.Sequential(*body), x).predictions() == []
+    [one] = seewhy.explain(torch.nn.Sequential(*body, torch.nn.Sigmoid()), x, labels=["dog"]).predictions()
+    assert one.label == "dog" and 0 < one.probability < 1
+
+
+def test_a_transformers_processor_is_a_preprocess(net, coffee):
+    from transformers import ViTImageProcessorPil
+
+    processor = ViTImageProcessorPil(size={"height": 64, "width": 64})
+    explanation = seewhy.explain(net, coffee, 0, preprocess=processor)
+    (top, bottom), (left, right) = explanation.views[0].geometry.region
+    assert (top, bottom, left, right) == pytest.approx((0, 400, 0, 600), abs=1)
 
 
 def test_the_embedded_model_on_the_embedded_photos(lite0):

@@ -120,6 +120,25 @@ def test_a_single_layer_of_class_scores_is_better_than_none():
     assert default_of(seewhy.layers(net, torch.rand(1, 3, 6, 6))) == "0"
 
 
+def test_the_class_maps_of_a_segmentation_net_do_not_count():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 5, 1), nn.Upsample(scale_factor=2))
+    assert default_of(seewhy.layers(net, torch.rand(1, 3, 8, 8))) == "1"
+
+
+def test_tables_of_numbers_are_no_feature_maps():
+    class Biased(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.bias, self.head = nn.Conv2d(3, 4, 3), nn.Identity(), nn.Linear(4, 3)
+            self.table = nn.Parameter(torch.zeros(4, 1, 6, 6))
+
+        def forward(self, x):
+            return self.head((self.conv(x) + self.bias(self.table).movedim(0, 1)).mean((2, 3)))
+
+    infos = seewhy.layers(Biased(), torch.rand(2, 3, 8, 8))
+    assert [info.name for info in infos] == ["conv"]
+
+
 def test_no_convolution_is_said():
     net = nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
     assert not any(info.default for info in seewhy.layers(net, torch.rand(1, 3, 4, 4)))

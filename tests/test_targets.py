@@ -40,6 +40,8 @@ def test_none_is_the_predicted_class_of_each_image(explain):
         ("cat like thing", [[3]] * 3),
         ([0, 1, 2], [[0], [1], [2]]),
         (np.array([0, 1, 2]), [[0], [1], [2]]),
+        (torch.tensor([0, 1, 2]), [[0], [1], [2]]),
+        (torch.tensor(2), [[2]] * 3),
         (("cat", 1, "golden_retriever"), [[0], [1], [2]]),
         ([[0, 1], [2, 3], [1, "cat"]], [[0, 1], [2, 3], [1, 0]]),
     ],
@@ -153,3 +155,17 @@ def test_names_without_labels_and_labels_of_the_wrong_number():
     with pytest.raises(seewhy.SeewhyError, match="2 labels for a model of 4 classes"):
         seewhy.explain(net, x, 0, labels=["cat", "dog"])
     assert seewhy.explain(net, x, 1).labels == [["class 1"]]
+    assert seewhy.explain(net, x, "class 1").targets[0][0].index == 1
+    named = seewhy.explain(net, x, 1, labels={1: "b", 0: "a", 3: "d", 2: "c"})  # as transformers write id2label
+    assert named.labels == [["b"]]
+    for wrong in ({1: "b", 2: "c"}, "abcd"):
+        with pytest.raises(seewhy.SeewhyError, match="expected labels"):
+            seewhy.Explainer(net, labels=wrong)
+
+
+def test_near_names_share_the_word():
+    from seewhy.errors import unknown
+
+    assert "did you mean 'crane (bird)' or 'crane (machine)' or 'crate'?" in str(
+        unknown("class", "crane", ["crate", "crane (machine)", "zebra", "crane (bird)"][::-1])
+    )

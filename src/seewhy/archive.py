@@ -37,6 +37,8 @@ def write(
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], dict[int, Image.Image]]:
     """The words, the arrays, and the pictures by their place; InputError where the file is no such archive."""
+    if not path.is_file():
+        raise InputError(f"{path} does not exist, or is no file")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -49,4 +51,4 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]], dict[
     except SeewhyError:
         raise
     except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not an explanation saved by seewhy as .npz: {error}") from error
+        raise InputError(f"{path} is not an explanation saved by seewhy as .npz, or is damaged") from error

@@ -70,7 +70,11 @@ def unknown(kind: str, name: object, known: Iterable[str], more: str = "") -> Un
     """
     names = list(known)
     by_folded = {n.casefold(): n for n in names}
-    close = difflib.get_close_matches(str(name).casefold(), by_folded, n=3, cutoff=0.5)
+    folded = str(name).casefold()
+    close = [n for n in by_folded if folded and folded in n][:3]
+    close += [n for n in difflib.get_close_matches(folded, by_folded, n=3, cutoff=0.5) if n not in close][
+        : 3 - len(close)
+    ]
     if close:
         hint = "did you mean " + " or ".join(repr(by_folded[c]) for c in close) + "?"
     elif names and len(names) <= 12:

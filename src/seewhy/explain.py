@@ -1,7 +1,7 @@
 """READ FIRST: from a model and its images to an Explanation, in the steps of the Grad-CAM paper."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import Parameter, signature
 from typing import Any
@@ -14,7 +14,7 @@ from seewhy.errors import InputError, LayerError, OutputError, SeewhyWarning
 from seewhy.explanation import Explanation
 from seewhy.images import is_photo, open_photos
 from seewhy.maps import is_blank, is_finite, rectify, to_numpy
-from seewhy.outputs import class_scores, looks_like_probabilities, probabilities
+from seewhy.outputs import class_scores, is_ambiguous, looks_like_probabilities, probabilities
 from seewhy.preprocess import Geometry, Preprocess, as_preprocess
 from seewhy.targets._forms import as_rows, bind_rows, score_rows
 from seewhy.types import BoundTarget, Capture, LayerInfo, Method, method_info
@@ -53,7 +53,7 @@ class Explainer:
         layer: Any = None,
         *,
         preprocess: Preprocess | Callable[[Any], Any] | str | None = None,
-        labels: Sequence[str] | None = None,
+        labels: Sequence[str] | Mapping[int, str] | None = None,
         score: str = "logit",
         **options: Any,
     ) -> None:
@@ -93,7 +93,7 @@ class Explainer:
         with self.adapter.full_precision():
             maps = self.method(capture, **self.options)
         _check(maps, capture, self.method_name)
-        self._say_unseen_softmax(capture)
+        self._warn(capture)
         # 4. rectify: what speaks for the target remains
         maps = rectify(maps)
         # 5. result: the raw maps, and all that is needed to read them
@@ -127,7 +127,8 @@ class Explainer:
             inputs = self.adapter.place(self.net, images)
             n, space = self.adapter.size(inputs)
             whole = Geometry(space, tuple((0.0, float(length)) for length in space))
-            return inputs, tuple(View(whole, None, partial(self.adapter.picture, inputs, i)) for i in range(n))
+            pictures = self.adapter.pictures(inputs)
+            return inputs, tuple(View(whole, None, partial(pictures, i)) for i in range(n))
         photos = open_photos([images] if is_photo(images) else _as_list(images))
         if self.preprocess is None:
             raise InputError(
@@ -155,16 +156,26 @@ class Explainer:
             self._layer = self.adapter.find_layer(self.net, default)
         return self._layer
 
-    def _say_unseen_softmax(self, capture: Capture) -> None:
+    def _warn(self, capture: Capture) -> None:
+        """Say once what the reader of the pictures should know of this model's outputs."""
+        if self._said:
+            return
         unseen = capture.head is None and capture.classes is not None and looks_like_probabilities(capture.classes)
-        if self.logit and unseen and not self._said:
-            self._said = True
-            warnings.warn(
-                f"the outputs of {self.model_name} look like probabilities, but no final softmax was seen to run: "
-                "the scores explained are these outputs, not the numbers before the softmax",
-                SeewhyWarning,
-                stacklevel=3,
-            )
+        for true, words in (
+            (
+                self.logit and unseen,
+                "look like probabilities, but no final softmax was seen to run: the scores explained are these "
+                "outputs, not the numbers before the softmax",
+            ),
+            (
+                is_ambiguous(capture.outputs),
+                "hold several arrays (n, classes), and the first is taken for the class scores: if it is another, "
+                "pass target=lambda outputs: outputs[1][:, CLASS]",
+            ),
+        ):
+            if true:
+                self._said = True
+                warnings.warn(f"the outputs of {self.model_name} {words}", SeewhyWarning, stacklevel=3)
 
     def _names(self, classes: Any) -> Sequence[str] | None:
         if classes is not None and self.labels is not None and len(self.labels) != classes.shape[1]:
@@ -182,8 +193,8 @@ def explain(
 
     `images`: a path, bytes, a PIL image, a NumPy array (h, w, 3), a list of any of these, or a ready batch: a tensor
     (n, c, *s), or a tuple or dict of tensors for a model of several inputs. Of NumPy arrays with four axes, uint8 ones
-    (n, h, w, 3) are photos, others ready batches (n, c, h, w). A ready batch is not copied: pictures are drawn on it as
-    it then is.
+    (n, h, w, 3) are photos, others ready batches (n, c, h, w). A ready batch is not copied: draw its pictures
+    before you change it.
 
     `target`: None, the predicted class of each image; a class by index or name, `seewhy.top(k)`, `seewhy.negative(...)`
     or a function from the model's outputs to (n,) scores: the same for all; a list of length n, one for each image; a

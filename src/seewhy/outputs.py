@@ -14,7 +14,7 @@ import numpy.typing as npt
 from seewhy.errors import OutputError
 from seewhy.types import Array
 
-CLASS_KEYS = ("logits", "out", "output", "predictions", "scores")
+CLASS_KEYS = ("logits", "out", "output", "outputs", "pred", "preds", "prediction", "predictions", "scores")
 """Where class scores are kept in outputs with names; the first of these, else the first array with two axes."""
 
 
@@ -29,8 +29,7 @@ def class_key(outputs: Any) -> Any:
     """
     if is_array(outputs) and len(outputs.shape) == 2:
         return None
-    fields = {} if is_array(outputs) else as_fields(outputs) or {}
-    vectors = [key for key, value in fields.items() if is_array(value) and len(value.shape) == 2]
+    vectors = class_candidates(outputs)
     if not vectors:
         came = f"an array {tuple(outputs.shape)}" if is_array(outputs) else f"a {type(outputs).__name__} without one"
         raise OutputError(
@@ -39,6 +38,18 @@ def class_key(outputs: Any) -> Any:
         )
     named = [key for key in CLASS_KEYS if key in vectors]
     return (named or vectors)[0]
+
+
+def class_candidates(outputs: Any) -> list[Any]:
+    """The keys of all parts of structured outputs that have the shape of class scores."""
+    fields = {} if is_array(outputs) else as_fields(outputs) or {}
+    return [key for key, value in fields.items() if is_array(value) and len(value.shape) == 2]
+
+
+def is_ambiguous(outputs: Any) -> bool:
+    """Are there several parts that could be the class scores, and no name that says which?"""
+    candidates = class_candidates(outputs)
+    return len(candidates) > 1 and not any(key in CLASS_KEYS for key in candidates)
 
 
 def as_fields(outputs: Any) -> dict[Any, Any] | None:
@@ -103,16 +114,16 @@ def _get(outputs: Any, key: Any) -> Any:
     return getattr(outputs, key) if dataclasses.is_dataclass(outputs) else outputs[key]
 
 
-def probabilities(classes: npt.NDArray[np.float32], head: str | None) -> npt.NDArray[np.float32]:
+def probabilities(classes: npt.NDArray[np.float32], head: str | None) -> npt.NDArray[np.float32] | None:
     """Class scores (n, classes), as the model returned them, as probabilities in [0, 1].
 
-    What already came out of a softmax or sigmoid stays as it is. Of other scores, one class alone goes through
-    a sigmoid, several through a softmax.
+    What already came out of a softmax or sigmoid stays as it is; other scores go through a softmax. A single score
+    that came out of no sigmoid may be anything, such as a regression: None.
     """
     if head == "sigmoid" or head == "softmax" or looks_like_probabilities(classes):
         return classes
     if classes.shape[1] == 1:
-        return np.asarray(0.5 * (1 + np.tanh(classes / 2)), np.float32)  # a sigmoid that cannot overflow
+        return None
     shifted = np.exp(classes - classes.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
 

@@ -1,6 +1,6 @@
 """Prepare a photo for a model, and remember where each input pixel came from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import floor
 from typing import Any, Literal, TypeAlias, get_args
@@ -59,6 +59,8 @@ class Preprocess:
         ):
             if given not in known:
                 raise InputError(f"Preprocess: expected {name} to be one of {', '.join(known)}, got {given!r}")
+        if not (isinstance(self.size, tuple) and len(self.size) == 2):
+            raise InputError(f"Preprocess: expected size=(h, w), such as (224, 224), got {self.size!r}")
         channels = 1 if self.colour == "grey" else 3
         if not len(self.mean) == len(self.std) == channels:
             raise InputError(
@@ -160,7 +162,17 @@ class Locator:
         return self._run(Image.fromarray(np.repeat(grey[..., None], 3, axis=2))).astype(np.float64)
 
     def _run(self, image: Image.Image) -> npt.NDArray[np.float32]:
-        result = np.asarray(self.function(image), np.float32)
+        made = self.function(image)
+        if isinstance(made, Mapping) and "pixel_values" in made:  # transformers' image processors
+            made = made["pixel_values"]
+        try:
+            result = np.asarray(made, np.float32)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"expected preprocess to turn a PIL image into one (c, h, w) array, got a {type(made).__name__}"
+            ) from None
+        if result.ndim == 4 and len(result) == 1:
+            result = result[0]
         if result.ndim != 3:
             raise InputError(f"expected preprocess to turn a PIL image into one (c, h, w) array, got {result.shape}")
         return result
@@ -173,8 +185,9 @@ def _edges(ramp: npt.NDArray[np.float64], length: int) -> tuple[float, float]:
     slope, start = np.polyfit(cells[inner], ramp[inner], 1)
     if slope <= 0 or abs(start + slope * cells - ramp)[inner].max() > 0.02:
         raise InputError(
-            "this preprocess does more than resize, crop and normalise (it pads, flips or warps), so the "
-            "heatmap could not be laid on the photo: pass a ready batch, or seewhy.Preprocess(...)"
+            "this preprocess does more than resize, crop and normalise by fixed numbers (it pads, flips, warps, or "
+            "looks at the values), so the heatmap could not be laid on the photo: pass a ready batch, or "
+            "seewhy.Preprocess(...)"
         )
     return float(start * length), float((start + slope * len(ramp)) * length)
 

@@ -6,12 +6,14 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from seewhy.maps import upsample
+from seewhy.maps import covered, upsample
 from seewhy.preprocess import Geometry
 from seewhy.types import Prediction
 
 SHARE = 0.8
 """The share of the evidence that is placed in the photo."""
+WHOLE = 0.97
+"""A model that saw less than this share of the photo saw a crop of it, and that is said."""
 SPREAD = 0.5
 """Evidence over more than this share of the photo is called spread."""
 
@@ -47,10 +49,11 @@ def describe(
     edges = [(low * f / s, high * f / s) for (low, high), f, s in zip(region, fine, size, strict=True)]
     evidence = upsample(coarse.astype(np.float64), fine, edges)
     area = _area(evidence)
-    where = (
-        f"spread over {area:.0%} of the photo" if area > SPREAD else f"in {area:.0%} of the photo, {_place(evidence)}"
-    )
-    return f"{SHARE:.0%} of the evidence for {label!r} lies {where}."
+    share = f"{area:.0%}" if area >= 0.01 else "less than 1%"
+    where = f"spread over {share} of the photo" if area > SPREAD else f"in {share} of the photo, {_place(evidence)}"
+    seen = covered(fine, edges).mean()
+    crop = f" The model saw {max(seen, 0.01):.0%} of the photo." if seen < WHOLE else ""
+    return f"{SHARE:.0%} of the evidence for {label!r} lies {where}.{crop}"
 
 
 def empty_caption(label: str, empty: Empty) -> str:
@@ -72,11 +75,16 @@ def predicted(best: Sequence[Prediction]) -> str:
 
     >>> predicted([Prediction(1, "dog", 0.9), Prediction(0, "cat", 0.1)])
     'Predicted: dog, 90% (next: cat, 10%). '
+    >>> predicted([Prediction(0, "dog", 0.2)])
+    'dog: 20%. '
     """
     if not best:
         return ""
-    second = f" (next: {best[1].label}, {_percent(best[1].probability)})" if len(best) > 1 else ""
-    return f"Predicted: {best[0].label}, {_percent(best[0].probability)}{second}. "
+    if len(best) == 1:  # one class alone is no choice among classes
+        return f"{best[0].label}: {_percent(best[0].probability)}. "
+    first, second = best[:2]
+    next_one = f"(next: {second.label}, {_percent(second.probability)})"
+    return f"Predicted: {first.label}, {_percent(first.probability)} {next_one}. "
 
 
 def _percent(probability: float) -> str:

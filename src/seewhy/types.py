@@ -6,6 +6,7 @@ The shapes in the annotations are checked where jaxtyping was imported before se
 otherwise they cost nothing and need no package.
 """
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -123,6 +124,8 @@ class Classes:
 
     def _find(self, label: str) -> int:
         if self.names is None:
+            if (numbered := re.fullmatch(r"class (\d+)", label)) is not None:  # as `label` calls it
+                return self.index(int(numbered[1]))
             raise TargetError(
                 f"class {label!r} was asked for by name, but this model has no class names: "
                 "pass labels=[...], or give the class by its index"
@@ -200,8 +203,8 @@ class Adapter(Protocol):
     def size(self, inputs: Any) -> tuple[int, tuple[int, ...]]:
         """The number of images in placed inputs, and the spatial axes of the first image input."""
 
-    def picture(self, inputs: Any, i: int) -> npt.NDArray[np.float32]:
-        """Image i of the first image input as NumPy, channels first (c, *s)."""
+    def pictures(self, inputs: Any) -> Callable[[int], npt.NDArray[np.float32]]:
+        """A function to image i of the first image input as NumPy, channels first (c, *s), for when it is drawn."""
 
     def find_layer(self, net: Any, layer: Any) -> tuple[str, Any]:
         """The name and the layer that a user's `layer` means."""

@@ -1,6 +1,6 @@
 """A network together with what it takes to show it a photo and to read its answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +8,16 @@ from seewhy.errors import InputError
 from seewhy.preprocess import Locator, Preprocess
 
 
-def as_labels(given: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Class names as a tuple; InputError for a single string, which would be taken letter by letter."""
+def as_labels(given: Sequence[str] | Mapping[int, str] | None) -> tuple[str, ...] | None:
+    """Class names as a tuple, from a list or from a dict of index to name; InputError for a single string."""
     if isinstance(given, str):
         raise InputError(f"expected labels as a list with one name for each class, got {given!r}")
+    if isinstance(given, Mapping):  # id2label, as transformers write it
+        if sorted(given) != list(range(len(given))):
+            raise InputError(
+                f"expected labels for the classes 0 to {len(given) - 1}, got them for {list(given)[:5]} ..."
+            )
+        given = [given[i] for i in range(len(given))]
     return None if given is None else tuple(map(str, given))
 
 

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from seewhy.adapters._torch_layout import channels_first
 from seewhy.errors import OutputError, SeewhyWarning
-from seewhy.outputs import class_scores
+from seewhy.outputs import as_fields, class_scores
 from seewhy.types import LayerInfo
 
 _aten = torch.ops.aten
@@ -49,6 +49,7 @@ class _Candidate:
 
 @dataclass
 class _Watch:
+    n: int
     space: tuple[int, ...]
     """The spatial axes of the input."""
     candidates: list[_Candidate] = field(default_factory=list)
@@ -66,6 +67,8 @@ class _Watch:
 
     def finish(self, name: str, module: nn.Module, output: Any) -> None:
         if not isinstance(output, Tensor) or output.ndim < 3 or (output.ndim == 3 and len(self.space) > 1):
+            return
+        if len(output) != self.n:  # no feature map: a table of positions, windows of the image
             return
         shape = channels_first(output, self.space).shape
         before = self.ran.pop(name, None)
@@ -92,14 +95,14 @@ def _is_attention(function: Any, result: Any) -> bool:
     return "attention" in function.__name__ or "transformer_encoder" in function.__name__
 
 
-def layers(net: nn.Module, run: Callable[[], Any], space: tuple[int, ...]) -> list[LayerInfo]:
+def layers(net: nn.Module, run: Callable[[], Any], n: int, space: tuple[int, ...]) -> list[LayerInfo]:
     """Every layer with spatial axes that ran, in the order in which they finished; one is marked as the default.
 
     The default: of the last convolution to run with more than one position along every axis, the last module to finish
     at that resolution. A convolution that gives the class scores themselves does not count, where there is another.
     Where no convolution ran none is marked.
     """
-    watch = _Watch(space)
+    watch = _Watch(n, space)
     names = {name: module for name, module in net.named_modules() if name}
     handles = [
         module.register_forward_hook(lambda m, args, output, name=name: watch.finish(name, m, output))
@@ -135,7 +138,9 @@ def _choose(watch: _Watch, outputs: Any) -> str | None:
 
 
 def _class_count(outputs: Any) -> int | None:
+    """How many classes the outputs have, one score each or, as in segmentation, a map each."""
     try:
         return int(class_scores(outputs).shape[1])
     except OutputError:
-        return None
+        parts = [outputs] if isinstance(outputs, Tensor) else list((as_fields(outputs) or {}).values())
+        return next((int(part.shape[1]) for part in parts if isinstance(part, Tensor) and part.ndim > 2), None)

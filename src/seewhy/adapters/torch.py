@@ -62,9 +62,24 @@ def size(inputs: Any) -> tuple[int, tuple[int, ...]]:
     return image.shape[0], tuple(image.shape[2:])
 
 
-def picture(inputs: Any, i: int) -> npt.NDArray[np.float32]:
-    """Image i of the first input with spatial axes, as NumPy (c, *s)."""
-    return cast(npt.NDArray[np.float32], _image(inputs)[i].detach().float().cpu().numpy())
+@dataclass(frozen=True)
+class _Pictures:
+    image: Tensor
+    version: int
+
+    def __call__(self, i: int) -> npt.NDArray[np.float32]:
+        if not self.image.is_inference() and self.image._version > self.version:
+            raise InputError(
+                "the batch was changed after it was explained, so its heatmaps cannot be drawn on it: draw "
+                "them before you reuse it, or explain a copy, batch.clone()"
+            )
+        return cast(npt.NDArray[np.float32], self.image[i].detach().float().cpu().numpy())
+
+
+def pictures(inputs: Any) -> _Pictures:
+    """Image i of the first input with spatial axes, as NumPy (c, *s); InputError once the batch was changed."""
+    image = _image(inputs)
+    return _Pictures(image, 0 if image.is_inference() else image._version)
 
 
 def _image(inputs: Any) -> Tensor:
@@ -91,6 +106,8 @@ def find_layer(net: nn.Module, layer: object) -> tuple[str, nn.Module]:
         return name, named[name]
     if not isinstance(layer, str):
         raise LayerError(f"expected a layer as its name or as a module of the model, got {type(layer).__name__}")
+    if layer not in named:  # as it is called in the wrapper
+        layer = layer.removeprefix("module.").removeprefix("_orig_mod.")
     if layer not in named or not layer:
         raise unknown("layer", layer, [n for n in named if n], "(seewhy.layers(model, images) lists them)")
     return layer, named[layer]
@@ -100,7 +117,7 @@ def layers(net: nn.Module, inputs: Any) -> list[LayerInfo]:
     """Every layer with spatial axes that ran in one forward pass, in order; one is marked as the default."""
     net = _unwrap(net)
     with undisturbed(net), torch.inference_mode(False), torch.no_grad():
-        found = search_layers(net, lambda: _call(net, inputs), size(inputs)[1])
+        found = search_layers(net, lambda: _call(net, inputs), *size(inputs))
     for info in found:
         _runs[net.get_submodule(info.name)] = info.runs
     return found
@@ -190,9 +207,10 @@ def _cut_run(net: nn.Module, layer: nn.Module, inputs: Any, *, gradients: bool, 
         return _cut_run(net, layer, inputs, gradients=gradients, watch=watch, prefix_grad=prefix_grad)
     _runs[layer] = max(cut.runs, 1)
     if cut.activations is None:
+        name = next((name for name, module in net.named_modules() if module is layer), "")
         why = cut.problem or "it did not run in the forward pass"
         raise LayerError(
-            f"the layer ({type(layer).__name__}) cannot be explained: {why}; choose another one, "
+            f"the layer {name!r} ({type(layer).__name__}) cannot be explained: {why}; choose another one, "
             "seewhy.layers(model, images) lists them"
         )
     return _Run(cut.activations, outputs, heads.of(outputs))

@@ -1,5 +1,6 @@
 """What the commands print: words for people, to stderr where they are no result."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ debug = False
 
 
 def out() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    # in a pipe nothing is cut or wrapped
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
 
 
 def err() -> Console:
@@ -31,7 +33,7 @@ def in_words(error: BaseException) -> str:
     """An error as one line; one that seewhy did not foresee is named by its type."""
     if isinstance(error, SeewhyError):
         return str(error)
-    return f"{type(error).__name__}: {error} (seewhy did not expect this; --debug shows the traceback)"
+    return f"{type(error).__name__}: {error} (--debug shows where it comes from)"
 
 
 def show_warning(message: Any, *_: Any, **__: Any) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 import seewhy
 from seewhy.cli import _report
@@ -20,7 +20,7 @@ def layers(
 ) -> None:
     """List the layers that can be explained, in the order in which they run; the default one is marked."""
     found = seewhy.layers(seewhy.load(model, device=device, weights=weights, trust=trust), photo)
-    table = Table("layer", "kind", "output", "", box=None, pad_edge=False)
+    table = Table(Column("layer", overflow="fold"), "kind", "output", "", box=None, pad_edge=False)
     for info in found:
         mark = " ".join(["<- default"] * info.default + [f"(the last of {info.runs} runs)"] * (info.runs > 1))
         shape = " x ".join(map(str, info.shape))

@@ -9,7 +9,7 @@ A new scheme is one new file. No framework is imported before a model of it is a
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -55,7 +55,7 @@ def load(
     device: Any = None,
     weights: str | PathLike[str] | None = None,
     preprocess: Preprocess | Callable[[Any], Any] | str | None = None,
-    labels: Sequence[str] | None = None,
+    labels: Sequence[str] | Mapping[int, str] | None = None,
     trust: bool = False,
 ) -> VisionModel:
     """Load the model that `spec` names, in eval mode, with its preprocessing and its class names.

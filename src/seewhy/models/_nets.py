@@ -138,7 +138,8 @@ def assumed_preprocess(net: Any, spec: str) -> Preprocess | None:
     warnings.warn(
         f"{spec} does not say how photos are prepared for it; assumed: resize to {resize}, crop to {h}×{w}, scale to "
         "[0, 1], ImageNet mean and std. If it was trained otherwise, pass preprocess=seewhy.Preprocess(size=..., "
-        "mean=..., std=...)",
+        "mean=..., std=...), or, on the command line, --model python:MODULE:FACTORY with a factory that returns a "
+        "seewhy.VisionModel",
         SeewhyWarning,
         stacklevel=3,
     )
@@ -159,4 +160,5 @@ def _input_size(net: Any) -> tuple[int, int] | None:
 def short(error: BaseException) -> str:
     """The first line of an error's message, as part of a sentence."""
     lines = str(getattr(error, "reason", error)).strip().splitlines()  # URLError wraps its reason
-    return lines[0].rstrip(".:").strip() if lines else type(error).__name__
+    first = lines[0].rstrip(".:").strip() if lines else type(error).__name__
+    return first if len(first) <= 200 else first[:200].rsplit(" ", 1)[0] + " ..."

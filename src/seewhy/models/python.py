@@ -30,8 +30,9 @@ def load(name: str, *, weights: str | None, trust: bool) -> VisionModel:
         made = _make(spec, module_name, factory_name)
     model = made if isinstance(made, VisionModel) else VisionModel(made)
     if framework(model.net) is None:
-        raise ModelError(f"{spec} returned a {type(model.net).__name__}: expected a torch.nn.Module, a keras.Model or "
-                         "a seewhy.VisionModel")  # fmt: skip
+        raise ModelError(
+            f"{spec} returned a {type(model.net).__name__}: expected a torch.nn.Module or a seewhy.VisionModel"
+        )
     if weights is not None:
         if framework(model.net) != "torch":
             raise ModelError(f"weights are read for PyTorch models, {spec} returned a {type(model.net).__name__}")

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from array_api_compat import array_namespace
 
 from seewhy.errors import TargetError
+from seewhy.outputs import is_array
 from seewhy.targets.class_score import class_score
 from seewhy.targets.top import top
 from seewhy.types import Array, BoundTarget, Classes, Scores, Target
@@ -44,7 +45,7 @@ def as_target(item: Any) -> Target:
 
 def as_rows(target: Any, n: int) -> list[list[Target]]:
     """What was asked for as one row of targets for each of n images; nothing is ever cut to fit."""
-    if isinstance(target, np.ndarray):
+    if is_array(target):
         target = target.tolist()
     if not isinstance(target, list | tuple):
         return [[as_target(target)]] * n
