@@ -29,7 +29,8 @@ def demo(
 
     explanation = explain_grid(model)
     path = explanation.save(out / "four_photos.jpg")
-    console.print("[bold]four photos in one, asked for one class after the other[/bold]")
+    best = explanation.predictions(0)[0]
+    console.print(f"[bold]four photos in one[/bold]: the best class is {escape(best.label)}, {best.probability:.0%}")
     for line in explanation.describe(predicted=False).splitlines():
         console.print(f"  {escape(line)}")
     console.print(f"  -> {escape(str(path))}")

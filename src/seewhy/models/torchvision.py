@@ -5,7 +5,7 @@ from typing import Any
 
 from seewhy.errors import ModelError, unknown
 from seewhy.models._nets import exact, imagenet_labels, require_torchvision, short
-from seewhy.models._weights import TRUST, class_count, fitted, load_into, only_tensors, read_weights
+from seewhy.models._weights import TRUST, build, class_count, only_tensors
 from seewhy.preprocess import Preprocess
 from seewhy.vision_model import VisionModel
 
@@ -27,7 +27,7 @@ def load(name: str, *, weights: str | None, trust: bool) -> VisionModel:
 
     if weights is not None:
         net = _from_file(models, name, default, weights, trust)
-        labels = labels if _classes(net) == len(categories) else None
+        labels = labels if class_count(net.state_dict(), net) == len(categories) else None
         return VisionModel(net, _preprocess(default.transforms()), labels)
     try:
         with only_tensors(trust):
@@ -42,24 +42,19 @@ def load(name: str, *, weights: str | None, trust: bool) -> VisionModel:
 
 
 def _from_file(models: Any, name: str, default: Any, path: str, trust: bool) -> Any:
-    weights = read_weights(path, trust=trust)
     options: dict[str, Any] = {}
     if name.lower() in ("googlenet", "inception_v3"):
         # what torchvision sets beside its own weights; files are made from those
         options = {"transform_input": True, "init_weights": False, "aux_logits": False}
     if "min_size" in default.meta and name.lower().startswith("vit_"):
         options["image_size"] = default.meta["min_size"][0]
-    net = models.get_model(name, weights=None, **options)
-    count = class_count(weights, net)
-    if count is not None and count != len(default.meta["categories"]):
-        net = models.get_model(name, weights=None, num_classes=count, **options)
-    weights = {n: w for n, w in fitted(weights, net).items() if not n.startswith(("aux1.", "aux2.", "AuxLogits."))}
-    load_into(net, weights, path, f"torchvision:{name}")
-    return net
 
+    def make(classes: int | None) -> Any:
+        more = {} if classes is None else {"num_classes": classes}
+        return models.get_model(name, weights=None, **options, **more)
 
-def _classes(net: Any) -> int:
-    return int(list(net.parameters())[-1].shape[0])
+    auxiliary = ("aux1.", "aux2.", "AuxLogits.")  # for training only
+    return build(make, path, f"torchvision:{name}", trust=trust, without=auxiliary)
 
 
 def _preprocess(preset: Any) -> Any:
