@@ -130,7 +130,7 @@ def test_channels_last_layers_are_turned(method):
     class Turned(nn.Module):
         def __init__(self, last):
             super().__init__()
-            self.inner, self.turn, self.last = nets.Plain(channels=5), nn.Identity(), last
+            self.inner, self.turn, self.last = nets.Plain(channels=9), nn.Identity(), last
 
         def forward(self, x):
             A = self.inner.features(x)
@@ -141,7 +141,13 @@ def test_channels_last_layers_are_turned(method):
     last, first = (seewhy.explain(nets.seeded(Turned(t)), x, [[0, 2]] * 2, method=method, layer="turn") for t in (1, 0))
     torch.testing.assert_close(last.maps, first.maps)
     infos = {info.name: info.shape for info in seewhy.layers(nets.seeded(Turned(True)), x)}
-    assert infos["turn"] == (5, 11, 20)
+    assert infos["turn"] == (9, 11, 20)
+
+
+def test_a_spectrogram_pooled_along_one_axis_is_channels_first():
+    net = nn.Sequential(nn.Conv2d(1, 512, 1, stride=(31, 16)), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 2))
+    explanation = seewhy.explain(net, torch.rand(1, 1, 1000, 64), 0)
+    assert explanation.maps.shape == (1, 1, 33, 4)  # (512, 33) would have the input's proportions too
 
 
 def test_swin_is_read_the_right_way_round_and_tokens_are_refused():

@@ -8,6 +8,9 @@ from torch import Tensor
 from seewhy.errors import LayerError
 from seewhy.outputs import as_fields
 
+FEWEST = 8
+"""No layer that is read as channels-last has fewer channels."""
+
 
 def spatial(output: Any, space: Sequence[int]) -> tuple[Any, Tensor]:
     """The map in a layer's output, and where it is: a key, or None for the output itself.
@@ -31,7 +34,11 @@ def spatial(output: Any, space: Sequence[int]) -> tuple[Any, Tensor]:
 
 def is_channels_last(tensor: Tensor, space: Sequence[int]) -> bool:
     """Is this (n, *s, c)? So it is where only this reading has the proportions of the input, as in Swin."""
-    return len(space) > 1 and _fits(tensor.shape[1:-1], space) and not _fits(tensor.shape[2:], space)
+    # an input that is pooled along one axis more than along the other, such as a spectrogram, fits neither reading, and
+    # might the wrong one by chance: then what would be its channels is a short axis
+    if len(space) < 2 or tensor.shape[-1] < FEWEST:
+        return False
+    return _fits(tensor.shape[1:-1], space) and not _fits(tensor.shape[2:], space)
 
 
 def channels_first(tensor: Tensor, space: Sequence[int]) -> Tensor:
