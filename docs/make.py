@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import typer
 from typer.main import get_command
@@ -33,8 +34,8 @@ def cli_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _help(command: object, context: typer.Context) -> str:
-    lines = command.get_help(context).splitlines()  # type: ignore[attr-defined]
+def _help(command: Any, context: typer.Context) -> str:
+    lines = command.get_help(context).splitlines()
     return "```\n" + "\n".join(re.sub(r"\s+$", "", line) for line in lines).strip("\n") + "\n```"
 
 

@@ -240,6 +240,13 @@ def test_describe_says_where(place, words):
     assert said.endswith(words + ".")
 
 
+def test_describe_of_a_panorama_of_which_the_model_saw_a_sliver():
+    sliver = made(np.ones((4, 4)), size=(60, 60_000), region=((0.0, 60.0), (29_970.0, 30_030.0)))
+    assert sliver.describe().endswith(
+        "lies in less than 1% of the photo, around the centre. The model saw less than 1% of the photo."
+    )
+
+
 def test_describe_says_how_much_in_how_much():
     half = np.zeros((4, 4))
     half[:, :2] = 1.0

@@ -44,15 +44,16 @@ def describe(
     size, region = geometry.size, geometry.region
     if len(size) != 2 or coarse.ndim != 2:
         return f"The map shows the evidence for {label!r} at layer {layer}."
-    # shares and places do not need every pixel
-    fine = [max(1, round(length * min(1.0, 256 / max(size)))) for length in size]
+    # shares and places do not need every pixel, but some of the part that the model saw
+    steps = [min(1.0, max(256 / max(size), 64 / (high - low))) for low, high in region]
+    fine = [max(1, round(length * step)) for length, step in zip(size, steps, strict=True)]
     edges = [(low * f / s, high * f / s) for (low, high), f, s in zip(region, fine, size, strict=True)]
     evidence = upsample(coarse.astype(np.float64), fine, edges)
     area = _area(evidence)
-    share = f"{area:.0%}" if area >= 0.01 else "less than 1%"
-    where = f"spread over {share} of the photo" if area > SPREAD else f"in {share} of the photo, {_place(evidence)}"
-    seen = covered(fine, edges).mean()
-    crop = f" The model saw {max(seen, 0.01):.0%} of the photo." if seen < WHOLE else ""
+    share = f"{_share(area)} of the photo"
+    where = f"spread over {share}" if area > SPREAD else f"in {share}, {_place(evidence)}"
+    seen = float(covered(fine, edges).mean())
+    crop = f" The model saw {_share(seen)} of the photo." if seen < WHOLE else ""
     return f"{SHARE:.0%} of the evidence for {label!r} lies {where}.{crop}"
 
 
@@ -85,6 +86,10 @@ def predicted(best: Sequence[Prediction]) -> str:
     first, second = best[:2]
     next_one = f"(next: {second.label}, {_percent(second.probability)})"
     return f"Predicted: {first.label}, {_percent(first.probability)} {next_one}. "
+
+
+def _share(part: float) -> str:
+    return f"{part:.0%}" if part >= 0.01 else "less than 1%"
 
 
 def _percent(probability: float) -> str:
