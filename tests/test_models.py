@@ -20,6 +20,7 @@ import nets
 import seewhy
 from seewhy import models
 from seewhy.errors import InputError, MissingPackageError, ModelError, SeewhyWarning, UnknownNameError
+from seewhy.imagenet import imagenet_labels
 from seewhy.images import open_photo
 from seewhy.models import _hub, _nets, _weights, load, schemes
 from seewhy.photos import embedded_photo
@@ -235,7 +236,7 @@ def test_lite0_takes_weights_and_labels(lite0, tmp_path):
 
 
 def test_class_names_are_those_of_imagenet_and_all_different(tv):
-    names = _nets.imagenet_labels()
+    names = imagenet_labels()
     theirs = tv.models.ResNet18_Weights.DEFAULT.meta["categories"]
     assert len({fold_label(name) for name in names}) == 1000
     changed = {i for i, (ours, other) in enumerate(zip(names, theirs, strict=True)) if ours != other}
@@ -274,7 +275,7 @@ def test_torchvision_loads_the_default_weights_without_unpickling(tv, resnet, mo
     x = torch.rand(2, 3, 64, 64)
     assert torch.equal(model.net(x), resnet(x))
     assert not model.net.training
-    assert model.labels == _nets.imagenet_labels()
+    assert model.labels == imagenet_labels()
     assert model.preprocess == Preprocess(size=(224, 224), resize=256)
     assert model.name == "torchvision:resnet18"
 
@@ -307,7 +308,7 @@ def test_torchvision_with_a_file_of_weights(tv, resnet, tmp_path, wrap):
     x = torch.rand(1, 3, 64, 64)
     for model in (load("torchvision:resnet18", weights=path), load(f"file:{path}@torchvision:resnet18")):
         assert torch.equal(model.net(x), resnet(x))
-        assert model.labels == _nets.imagenet_labels()
+        assert model.labels == imagenet_labels()
         assert model.preprocess == Preprocess()
     assert model.name == "file:w.bin@torchvision:resnet18"
 
@@ -399,7 +400,7 @@ def test_timm_with_a_file_of_weights(timm, tmp_path):
     model = load("timm:test_resnet", weights=tmp_path / "w.pth")
     x = torch.rand(1, 3, 64, 64)
     assert torch.equal(model.net(x), net(x))
-    assert model.labels == _nets.imagenet_labels()
+    assert model.labels == imagenet_labels()
 
 
 def test_timm_labels_of_other_imagenets(timm):

@@ -10,8 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
+from seewhy.adapter import Adapter
 from seewhy.errors import InputError, SeewhyError, unknown
-from seewhy.types import Adapter, method_info
+from seewhy.types import method_info
 
 _ROOT = Path(__file__).parent
 

@@ -57,12 +57,12 @@ class Explainer:
         score: str = "logit",
         **options: Any,
     ) -> None:
-        vision = model if isinstance(model, VisionModel) else VisionModel(model)
         if score not in ("logit", "output"):
             raise InputError(f"expected score='logit' (before a final softmax) or score='output', got {score!r}")
-        self.model_name = vision.name or type(vision.net).__name__
-        self.net = vision.net
-        self.adapter = catalog.adapter_for(vision.net)
+        self.net = model.net if isinstance(model, VisionModel) else model
+        self.adapter = catalog.adapter_for(self.net)
+        vision = model if isinstance(model, VisionModel) else self.adapter.describe(model)
+        self.model_name = vision.name or type(self.net).__name__
         self.preprocess = as_preprocess(preprocess if preprocess is not None else vision.preprocess)
         self.labels = as_labels(labels if labels is not None else vision.labels)
         self.logit = score == "logit"
@@ -82,9 +82,9 @@ class Explainer:
 
         bound: list[list[BoundTarget]] = []
 
-        def ask(outputs: Any, classes: Any) -> Any:
+        def ask(outputs: Any, classes: Any, stack: Any) -> Any:
             bound[:] = bind_rows(rows, self._names(classes), classes)
-            return score_rows(bound, outputs)
+            return score_rows(bound, outputs, stack)
 
         # 1. capture: one forward pass, and one backward pass from the scores to the layer
         needs = method_info(self.method).gradients
@@ -123,7 +123,7 @@ class Explainer:
         """The model's input, and for each image where it lies on its photo."""
         if isinstance(images, np.ndarray) and images.ndim == 4 and images.dtype == np.uint8:
             images = list(images)  # photos (n, h, w, 3)
-        if self.adapter.is_batch(images) or (isinstance(images, np.ndarray) and images.ndim > 3):
+        if self.adapter.is_batch(self.net, images):
             inputs = self.adapter.place(self.net, images)
             n, space = self.adapter.size(inputs)
             whole = Geometry(space, tuple((0.0, float(length)) for length in space))
@@ -142,7 +142,7 @@ class Explainer:
             raise InputError(
                 f"the preprocess made inputs of different shapes {shapes}: explain these photos one by one"
             )
-        inputs = self.adapter.place(self.net, np.stack(arrays))
+        inputs = self.adapter.place_photos(self.net, np.stack(arrays))
         return inputs, tuple(View(g, p) for g, p in zip(geometries, photos, strict=True))
 
     def _find_layer(self, inputs: Any) -> tuple[str, Any]:

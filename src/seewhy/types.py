@@ -1,4 +1,4 @@
-"""The words of the program as types: shapes, Capture, targets, methods, adapters.
+"""The words of the program as types: shapes, Capture, targets, methods.
 
 n images in the batch, k targets for each, c channels at the layer, *s its spatial axes.
 
@@ -9,7 +9,6 @@ otherwise they cost nothing and need no package.
 import re
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -151,10 +150,6 @@ class Target(Protocol):
     def bind(self, classes: Classes) -> Sequence[BoundTarget]: ...
 
 
-Ask: TypeAlias = Callable[[Any, npt.NDArray[np.float32] | None], Scores]
-"""(outputs, class scores as NumPy (n, classes) or None) -> the scores to explain (n, k)."""
-
-
 # ---- methods ---------------------------------------------------------------------------------------------
 
 Method: TypeAlias = Callable[..., Maps]
@@ -185,35 +180,3 @@ def method_info(function: Method) -> MethodInfo:
     """What `method` declared; a bare function is taken to need gradients."""
     info = getattr(function, "method_info", None)
     return info if isinstance(info, MethodInfo) else MethodInfo()
-
-
-# ---- adapters --------------------------------------------------------------------------------------------
-
-
-@runtime_checkable
-class Adapter(Protocol):
-    """All that knows one framework. A module of these functions is an adapter."""
-
-    def is_batch(self, images: object) -> bool:
-        """Is this a ready batch in the framework's own tensors: a tensor, or a tuple or dict of them?"""
-
-    def place(self, net: Any, inputs: Any) -> Any:
-        """Inputs (NumPy or tensors, alone or in a tuple or dict) on the model's device and in its precision."""
-
-    def size(self, inputs: Any) -> tuple[int, tuple[int, ...]]:
-        """The number of images in placed inputs, and the spatial axes of the first image input."""
-
-    def pictures(self, inputs: Any) -> Callable[[int], npt.NDArray[np.float32]]:
-        """A function to image i of the first image input as NumPy, channels first (c, *s), for when it is drawn."""
-
-    def find_layer(self, net: Any, layer: Any) -> tuple[str, Any]:
-        """The name and the layer that a user's `layer` means."""
-
-    def layers(self, net: Any, inputs: Any) -> list[LayerInfo]:
-        """Every layer with spatial axes that ran in one forward pass; one is the default."""
-
-    def full_precision(self) -> AbstractContextManager[None]:
-        """A context in which the maths on what was captured is done as written: no autocast, no graph."""
-
-    def capture(self, net: Any, layer: Any, inputs: Any, ask: Ask, *, gradients: bool, logit: bool) -> Capture:
-        """One pass through the model: activations at the layer, gradients of what is asked, outputs."""

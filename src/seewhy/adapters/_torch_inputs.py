@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from seewhy.errors import InputError
 
 
-def is_batch(images: object) -> bool:
-    """A tensor, or a tuple or dict of tensors for models of several inputs."""
+def is_batch(net: nn.Module, images: object) -> bool:
+    """A tensor, a NumPy array of more axes than a photo has, or a tuple or dict of tensors."""
+    if isinstance(images, np.ndarray):
+        return images.ndim > 3
     if isinstance(images, Mapping):
         return bool(images) and any(isinstance(value, Tensor) for value in images.values())
     if isinstance(images, tuple):
@@ -38,6 +40,11 @@ def place(net: nn.Module, inputs: Any) -> Any:
     if isinstance(inputs, Mapping):
         return {key: move(value) for key, value in inputs.items()}
     return tuple(move(value) for value in inputs) if isinstance(inputs, tuple) else move(inputs)
+
+
+def place_photos(net: nn.Module, photos: npt.NDArray[np.float32]) -> Any:
+    """Prepared photos (n, c, h, w) as the batch that the model takes."""
+    return place(net, photos)
 
 
 def size(inputs: Any) -> tuple[int, tuple[int, ...]]:

@@ -17,16 +17,35 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from seewhy.adapter import Ask
 from seewhy.adapters import _torch_head as head
-from seewhy.adapters._torch_inputs import is_batch, pictures, place, size
+from seewhy.adapters._torch_inputs import is_batch, pictures, place, place_photos, size
 from seewhy.adapters._torch_layers import layers as search_layers
 from seewhy.adapters._torch_layout import is_channels_last, spatial
 from seewhy.adapters._torch_quiet import undisturbed
 from seewhy.errors import InputError, LayerError, OutputError, unknown
 from seewhy.outputs import as_fields, class_scores, map_arrays, with_class_scores, with_fields
-from seewhy.types import Ask, Capture, LayerInfo
+from seewhy.types import Capture, LayerInfo
+from seewhy.vision_model import VisionModel
 
-__all__ = ["capture", "find_layer", "full_precision", "is_batch", "layers", "pictures", "place", "size"]
+__all__ = [
+    "capture",
+    "describe",
+    "find_layer",
+    "full_precision",
+    "is_batch",
+    "layers",
+    "pictures",
+    "place",
+    "place_photos",
+    "size",
+]
+
+
+def describe(net: nn.Module) -> VisionModel:
+    """The model as it is: a torch.nn.Module does not say how its inputs are made, nor what its classes are."""
+    return VisionModel(net, name=type(net).__name__)
+
 
 # ---- layers ----------------------------------------------------------------------------------------------
 
@@ -87,7 +106,7 @@ def capture(net: nn.Module, layer: nn.Module, inputs: Any, ask: Ask, *, gradient
         _check(run, classes, inputs)
 
         with torch.set_grad_enabled(gradients), torch.inference_mode(False):
-            scores = ask(map_arrays(outputs, _full_precision), classes)
+            scores = ask(map_arrays(outputs, _full_precision), classes, torch.stack)
             slopes = _gradients(scores, run.activations) if gradients else None
         if is_channels_last(run.activations, size(inputs)[1]):
             run.activations = run.activations.movedim(-1, 1)

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module, resources
+from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -44,12 +44,6 @@ def require_torchvision(scheme: str, more: str = "") -> ModuleType:
             f"({short(error)}): the two are of different builds. Install both anew, in one command and from one "
             f"package index: pip install --force-reinstall torch torchvision{more}"
         ) from error
-
-
-def imagenet_labels() -> tuple[str, ...]:
-    """The names of the 1000 ImageNet-1k classes, short, and each one different."""
-    text = resources.files("seewhy.models").joinpath("imagenet_classes.txt").read_text(encoding="utf-8")
-    return tuple(text.splitlines())
 
 
 def exact(ours: Preprocess | None, theirs: Callable[[Image.Image], Any]) -> Any:

@@ -1,6 +1,7 @@
 """EfficientNet-Lite0 on ImageNet; its weights come with a package, so that nothing is downloaded."""
 
-from seewhy.models._nets import imagenet_labels, require
+from seewhy.imagenet import imagenet_labels
+from seewhy.models._nets import require
 from seewhy.models._weights import load_into, read_weights
 from seewhy.preprocess import Preprocess
 from seewhy.vision_model import VisionModel

@@ -8,8 +8,9 @@ from math import floor
 from typing import Any
 
 from seewhy.errors import ModelError, SeewhyError, SeewhyWarning, unknown
+from seewhy.imagenet import imagenet_labels
 from seewhy.models._hub import hub
-from seewhy.models._nets import exact, imagenet_labels, require, require_torchvision, short
+from seewhy.models._nets import exact, require, require_torchvision, short
 from seewhy.models._weights import build, only_tensors
 from seewhy.preprocess import Preprocess
 from seewhy.vision_model import VisionModel

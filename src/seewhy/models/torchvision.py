@@ -4,7 +4,8 @@ import pickle
 from typing import Any
 
 from seewhy.errors import ModelError, unknown
-from seewhy.models._nets import exact, imagenet_labels, require_torchvision, short
+from seewhy.imagenet import imagenet_labels
+from seewhy.models._nets import exact, require_torchvision, short
 from seewhy.models._weights import TRUST, build, class_count, only_tensors
 from seewhy.preprocess import Preprocess
 from seewhy.vision_model import VisionModel

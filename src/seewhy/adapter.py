@@ -1,0 +1,52 @@
+"""What seewhy asks of a framework: a file in `adapters/` with these functions."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from seewhy.types import Capture, LayerInfo, Scores
+from seewhy.vision_model import VisionModel
+
+Stack: TypeAlias = Callable[[list[Any], int], Any]
+"""(arrays, axis) -> one array, as each framework has it under the name `stack`."""
+
+Ask: TypeAlias = Callable[[Any, npt.NDArray[np.float32] | None, Stack], Scores]
+"""(outputs, class scores as NumPy (n, classes) or None, the framework's stack) -> the scores to explain (n, k)."""
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """All that knows one framework. A module of these functions is an adapter."""
+
+    def describe(self, net: Any) -> VisionModel:
+        """The model with what its framework tells of its preprocess, its class names and its name."""
+
+    def is_batch(self, net: Any, images: object) -> bool:
+        """Is this a ready batch, in the framework's own tensors or as its users hold one?"""
+
+    def place(self, net: Any, inputs: Any) -> Any:
+        """A ready batch (NumPy or tensors, alone or in a tuple or dict) on the model's device, in its precision."""
+
+    def place_photos(self, net: Any, photos: npt.NDArray[np.float32]) -> Any:
+        """Prepared photos (n, c, h, w) as the batch that the model takes."""
+
+    def size(self, inputs: Any) -> tuple[int, tuple[int, ...]]:
+        """The number of images in placed inputs, and the spatial axes of the first image input."""
+
+    def pictures(self, inputs: Any) -> Callable[[int], npt.NDArray[np.float32]]:
+        """A function to image i of the first image input as NumPy, channels first (c, *s), for when it is drawn."""
+
+    def find_layer(self, net: Any, layer: Any) -> tuple[str, Any]:
+        """The name and the layer that a user's `layer` means."""
+
+    def layers(self, net: Any, inputs: Any) -> list[LayerInfo]:
+        """Every layer with spatial axes that ran in one forward pass; one is the default."""
+
+    def full_precision(self) -> AbstractContextManager[None]:
+        """A context in which the maths on what was captured is done as written: no autocast, no graph."""
+
+    def capture(self, net: Any, layer: Any, inputs: Any, ask: Ask, *, gradients: bool, logit: bool) -> Capture:
+        """One pass through the model: activations at the layer, gradients of what is asked, outputs."""
