@@ -10,11 +10,8 @@ import numpy.typing as npt
 from seewhy.types import Capture, LayerInfo, Scores
 from seewhy.vision_model import VisionModel
 
-Stack: TypeAlias = Callable[[list[Any], int], Any]
-"""(arrays, axis) -> one array, as each framework has it under the name `stack`."""
-
-Ask: TypeAlias = Callable[[Any, npt.NDArray[np.float32] | None, Stack], Scores]
-"""(outputs, class scores as NumPy (n, classes) or None, the framework's stack) -> the scores to explain (n, k)."""
+Ask: TypeAlias = Callable[[Any, npt.NDArray[np.float32] | None], Scores]
+"""(outputs, class scores as NumPy (n, classes) or None) -> the scores to explain (n, k)."""
 
 
 @runtime_checkable

@@ -82,9 +82,9 @@ class Explainer:
 
         bound: list[list[BoundTarget]] = []
 
-        def ask(outputs: Any, classes: Any, stack: Any) -> Any:
+        def ask(outputs: Any, classes: Any) -> Any:
             bound[:] = bind_rows(rows, self._names(classes), classes)
-            return score_rows(bound, outputs, stack)
+            return score_rows(bound, outputs)
 
         # 1. capture: one forward pass, and one backward pass from the scores to the layer
         needs = method_info(self.method).gradients

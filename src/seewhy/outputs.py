@@ -6,10 +6,12 @@ Models return an array, a tuple, a dict, or an object with named fields (a datac
 import dataclasses
 from collections.abc import Callable, MutableMapping
 from copy import copy
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import array_namespace
 
 from seewhy.errors import OutputError
 from seewhy.types import Array
@@ -20,6 +22,18 @@ CLASS_KEYS = ("logits", "out", "output", "outputs", "pred", "preds", "prediction
 
 def is_array(value: object) -> bool:
     return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def namespace(array: Array) -> Any:
+    """The functions of the array API for this array, as its framework has them.
+
+    >>> namespace(np.zeros(3)).sum is np.sum
+    True
+    """
+    framework = type(array).__module__.partition(".")[0]
+    if framework == "tensorflow":  # not of the standard, but it has a NumPy of its own
+        return import_module("tensorflow.experimental.numpy")
+    return array_namespace(array)
 
 
 def class_key(outputs: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seewhy.errors import TargetError
-from seewhy.outputs import is_array
+from seewhy.outputs import is_array, namespace
 from seewhy.targets.class_score import class_score
 from seewhy.targets.top import top
 from seewhy.types import Array, BoundTarget, Classes, Scores, Target
@@ -79,23 +79,21 @@ def bind_rows(
     return bound
 
 
-def score_rows(bound: Sequence[Sequence[BoundTarget]], outputs: Any, stack: Callable[[list[Any], int], Any]) -> Scores:
-    """The scores (n, k) of bound targets; each different target is computed once for the whole batch.
-
-    `stack` is that of the framework that the outputs are of.
-    """
+def score_rows(bound: Sequence[Sequence[BoundTarget]], outputs: Any) -> Scores:
+    """The scores (n, k) of bound targets; each different target is computed once for the whole batch."""
     n = len(bound)
     known: dict[object, Array] = {}
     for row in bound:
         for target in row:
             if _key(target) not in known:
                 known[_key(target)] = _checked(target.score(outputs), target, n)
+    xp = namespace(next(iter(known.values())))
     columns = []
     for column in zip(*bound, strict=True):
         scores = [known[_key(target)] for target in column]
         same = all(s is scores[0] for s in scores)
-        columns.append(scores[0] if same else stack([s[i] for i, s in enumerate(scores)], 0))
-    return stack(columns, 1)
+        columns.append(scores[0] if same else xp.stack([s[i] for i, s in enumerate(scores)]))
+    return xp.stack(columns, axis=1)
 
 
 def _key(target: BoundTarget) -> object:

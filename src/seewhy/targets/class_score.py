@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seewhy.outputs import class_scores
+from seewhy.outputs import class_scores, namespace
 from seewhy.types import Array, BoundTarget, Classes
 
 
@@ -21,7 +21,11 @@ class _Column:
     index: int
 
     def __call__(self, outputs: object) -> Array:
-        return class_scores(outputs)[:, self.index]
+        scores = class_scores(outputs)
+        xp = namespace(scores)
+        # the index as an array on the device of the scores: JAX compiles anew for each index that is a Python number
+        index = xp.zeros_like(scores[0, :1], dtype=xp.int32) + self.index
+        return xp.take(scores, index, axis=1)[:, 0]
 
 
 def class_score(which: int | str) -> _ClassScore:
