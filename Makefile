@@ -1,5 +1,5 @@
 # make demo   explain the embedded photos with the embedded model (needs Python 3.11 and pip, nothing else)
-# make test   check the code and run all tests
+# make test   check the code and run all tests, those on Keras once for each of its backends
 # make bench  measure against plain inference and the peers, and write benchmarks/RESULTS.md
 # make docs   make the pictures and the generated pages of the docs anew
 
@@ -13,6 +13,9 @@ demo: .venv/.demo
 
 test: .venv/.dev check
 	.venv/bin/python -m pytest
+	for backend in tensorflow jax torch; do \
+		KERAS_BACKEND=$$backend .venv/bin/python -m pytest tests/on_keras || exit 1; \
+	done
 
 check: .venv/.dev
 	.venv/bin/ruff check .

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, device, to_device
+from array_api_compat import array_namespace, device, is_torch_array, to_device
 
 from seewhy.types import Activations, Array, Bool, Float, Maps
 
@@ -124,4 +124,4 @@ def to_numpy(array: Array) -> npt.NDArray[Any]:
     xp = array_namespace(array)
     if str(array.dtype).endswith("float16"):  # NumPy has no bfloat16
         array = xp.astype(array, xp.float32)
-    return np.asarray(to_device(array, "cpu"))
+    return np.asarray(to_device(array, "cpu") if is_torch_array(array) else array)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from seewhy.adapter import Ask
 from seewhy.adapters import _torch_head as head
 from seewhy.adapters._checks import NO_GRADIENT, check_classes, check_count, did_not_run
-from seewhy.adapters._torch_layout import spatial
+from seewhy.adapters._layout import spatial
 from seewhy.errors import LayerError, OutputError
 from seewhy.outputs import as_fields, class_scores, map_arrays, with_class_scores, with_fields
 from seewhy.types import Capture

@@ -1,35 +1,11 @@
-"""Which tensor of a layer's output is its map, and which of its axes are spatial."""
+"""Which axes of a layer's output are spatial."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
-from seewhy.errors import LayerError
-from seewhy.outputs import as_fields
-
 FEWEST = 8
 """No layer that is read as channels-last has fewer channels."""
-
-
-def spatial(output: Any, space: Sequence[int]) -> tuple[Any, Tensor]:
-    """The map in a layer's output, and where it is: a key, or None for the output itself.
-
-    `space` holds the spatial axes of the model's input. Raises LayerError where no tensor has such axes.
-    """
-    candidates: dict[Any, Any] = {None: output} if isinstance(output, Tensor) else as_fields(output) or {}
-    for key, value in candidates.items():
-        if isinstance(value, Tensor) and value.ndim >= 3 and value.is_floating_point():
-            if value.ndim == 3 and len(space) > 1:
-                raise LayerError(
-                    f"its output {tuple(value.shape)} is a sequence, such as the tokens of a transformer, "
-                    "and no longer says where in the image"
-                )
-            return key, value
-    came = [tuple(v.shape) if isinstance(v, Tensor) else type(v).__name__ for v in candidates.values()]
-    raise LayerError(
-        f"its output has no spatial axes: expected floats (n, c, h, w), got {', '.join(map(str, came)) or output}"
-    )
 
 
 def is_channels_last(tensor: Tensor, space: Sequence[int]) -> bool:

@@ -1,0 +1,234 @@
+"""Keras on JAX: the forward pass and its way back, each compiled once.
+
+A zero array is added to the layer's output: the gradient with respect to it is the gradient with respect to the
+output. `jax.vjp` inside the compiled forward pass gives the outputs and the way back through the tail, with what it
+needs to remember; the question is asked in between. So the target is an input: another class does not compile again.
+The weights are inputs too: those of the moment are explained.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial, wraps
+from typing import Any
+from weakref import ref
+
+import jax
+import jax.numpy as jnp
+
+from seewhy.adapter import Ask
+from seewhy.adapters._checks import NO_GRADIENT
+from seewhy.adapters._keras_pass import Pass, Seen, class_values, compiled, flatten, pack, tracing, watch
+from seewhy.adapters._layout import is_floating
+from seewhy.errors import LayerError, OutputError
+from seewhy.outputs import class_scores, map_arrays, with_class_scores
+from seewhy.types import Capture
+
+HEADS = {"softmax": "softmax", "log_softmax": "log-softmax", "sigmoid": "sigmoid"}
+"""The functions of jax.nn that can be a final activation."""
+
+
+def full_precision() -> AbstractContextManager[None]:
+    """Matrix products in float32 where the accelerator would take fewer bits."""
+    context: AbstractContextManager[None] = jax.default_matmul_precision("highest")
+    return context
+
+
+def run(net: Any, inputs: Any) -> Any:
+    """The shapes of a pass; nothing is computed."""
+    structure: dict[str, Any] = {}
+
+    def forward(weights: Any, flat: list[Any]) -> list[Any]:
+        structure["outputs"] = outputs = _call(net, weights, pack(inputs, flat))
+        return flatten(outputs)
+
+    try:
+        shapes = jax.eval_shape(forward, _weights(net), flatten(inputs))
+    except _VALUES_NEEDED:
+        return net(inputs, training=False)
+    return pack(structure["outputs"], shapes)
+
+
+_VALUES_NEEDED = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
+"""What code raises that looks at values, such as `if x > 0`, while it is traced: it is run as it is."""
+
+
+def capture(this: Pass, ask: Ask) -> Capture:
+    """One pass, see seewhy.adapters.keras.capture."""
+    flat = flatten(this.inputs)
+    signature = (str(type(this.inputs)), *((array.shape, str(array.dtype)) for array in flat))
+    weights = _weights(this.net)
+    forward = compiled(this, signature, lambda: _compile(this, weights, flat))
+    activations, outputs, asked, back = forward.run(weights, flat)
+    facts = forward.facts
+    floats = [i for i, array in enumerate(asked) if is_floating(array)]
+    classes = class_values(pack(facts.asked, asked), activations.shape, this.n)
+
+    def scored(arrays: Sequence[Any]) -> Any:
+        given = list(asked)
+        for i, array in zip(floats, arrays, strict=True):
+            given[i] = _full_precision(array)
+        return ask(pack(facts.asked, given), classes)
+
+    gradients = None
+    if this.gradients:
+        try:
+            scores, slopes = jax.vjp(scored, [asked[i] for i in floats])
+        except jax.errors.TracerArrayConversionError as error:  # a target that goes by way of NumPy
+            raise LayerError(NO_GRADIENT) from error
+        n, k = scores.shape
+        seeds = jnp.broadcast_to(jnp.eye(k, dtype=scores.dtype)[:, None], (k, n, k))
+        (seeds,) = jax.vmap(slopes)(seeds)
+        gradients = _pull_back(back, seeds, this.channels_last)
+    else:
+        scores = scored([asked[i] for i in floats])
+    return Capture(activations, gradients, _full_precision(scores), pack(facts.raw, outputs), classes, facts.head)
+
+
+@dataclass
+class _Facts:
+    """What tracing told of the model: the structure of its outputs, and its final activation."""
+
+    raw: Any = None
+    asked: Any = None
+    """The outputs, with logits in place of the class scores where they are asked for."""
+    head: str | None = None
+
+
+@dataclass(frozen=True)
+class _Forward:
+    run: Callable[[Any, list[Any]], Any]
+    """(weights, inputs) -> activations (n, c, *s), outputs, asked outputs, the way back from these to the layer."""
+    facts: _Facts
+
+
+def _compile(this: Pass, weights: Any, flat: list[Any]) -> _Forward:
+    """The compiled forward pass; a model that looks at values can only run as it is."""
+    facts = _Facts()
+    run = jax.jit(_body(this, facts, jax.eval_shape))
+    try:
+        run.trace(weights, flat)
+    except _VALUES_NEEDED:
+        return _Forward(_body(this, facts, lambda function: function()), facts)
+    except jax.errors.UnexpectedTracerError as error:
+        raise LayerError(
+            f"the layer {this.name!r} runs inside a loop or a function compiled of its own, where it cannot be "
+            "reached: choose one outside"
+        ) from error
+    return _Forward(run, facts)
+
+
+def _body(this: Pass, facts: _Facts, shape_of: Callable[[Callable[[], Any]], Any]) -> Callable[[Any, list[Any]], Any]:
+    net_ref, layer_ref, structure = ref(this.net), ref(this.layer), map_arrays(this.inputs, _slot)
+    name, space, logit, gradients, turned = this.name, this.space, this.logit, this.gradients, this.channels_last
+
+    def body(weights: Any, flat: list[Any]) -> Any:
+        net, layer, inputs, runs = net_ref(), layer_ref(), pack(structure, flat), 0
+
+        def first() -> Any:
+            nonlocal runs
+            with watch(Seen(name, layer, space, lambda array, run: array)) as seen:
+                _call(net, weights, inputs)
+            runs = seen.runs
+            return seen.found()
+
+        zero = shape_of(first)
+
+        def tail(delta: Any) -> Any:
+            def follow(array: Any, run: int) -> Any:
+                return array + delta if gradients and run == runs else array
+
+            with _watch_heads() as heads, watch(Seen(name, layer, space, follow)) as seen:
+                outputs = _call(net, weights, inputs)
+            facts.head, logits = heads.of(outputs)
+            asked = with_class_scores(outputs, logits) if logit and logits is not None else outputs
+            facts.raw, facts.asked = map_arrays(outputs, _slot), map_arrays(asked, _slot)
+            arrays = flatten(asked)
+            return [a for a in arrays if is_floating(a)], (seen.found(), flatten(outputs), arrays)
+
+        delta = jnp.zeros(zero.shape, zero.dtype)
+        if gradients:
+            _, back, found = jax.vjp(tail, delta, has_aux=True)
+        else:
+            back, (_, found) = None, tail(delta)
+        activations, outputs, asked = found
+        activations = _full_precision(activations)
+        return jnp.moveaxis(activations, -1, 1) if turned else activations, outputs, asked, back
+
+    return body
+
+
+@partial(jax.jit, static_argnums=2)
+def _pull_back(back: Any, seeds: list[Any], turned: bool) -> Any:
+    """Seeds (k, *output) taken back through the tail: d scores / d activations, (n, k, c, *s)."""
+    (slopes,) = jax.vmap(back)(seeds)
+    slopes = jnp.moveaxis(_full_precision(slopes), 0, 1)
+    return jnp.moveaxis(slopes, -1, 2) if turned else slopes
+
+
+# ---- small things ----------------------------------------------------------------------------------------
+
+
+def _weights(net: Any) -> tuple[list[Any], list[Any]]:
+    return [v.value for v in net.trainable_variables], [v.value for v in net.non_trainable_variables]
+
+
+def _call(net: Any, weights: Any, inputs: Any) -> Any:
+    return net.stateless_call(*weights, inputs, training=False)[0]
+
+
+@dataclass
+class _Heads:
+    """The calls of softmax and its like: kind, what went in, what came out."""
+
+    seen: list[tuple[str, Any, Any]] = field(default_factory=list)
+
+    def of(self, outputs: Any) -> tuple[str | None, Any]:
+        """The final activation that made the class scores, and what went into it."""
+        try:
+            scores = class_scores(outputs)
+        except OutputError:
+            return None, None
+        found = ((kind, before) for kind, before, after in reversed(self.seen) if after is scores)
+        return next(found, (None, None))
+
+
+@contextmanager
+def _watch_heads() -> Iterator[_Heads]:
+    """Note what goes through jax.nn's softmax and its like in this thread, while the model is traced."""
+    heads, thread = _Heads(), threading.get_ident()
+
+    def noting(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            after = function(*args, **kwargs)
+            if threading.get_ident() == thread and args and len(after.shape) == 2:
+                heads.seen.append((kind, args[0], after))
+            return after
+
+        return noted
+
+    with tracing:
+        before = {name: getattr(jax.nn, name) for name in HEADS}
+        try:
+            for name, function in before.items():
+                setattr(jax.nn, name, noting(HEADS[name], function))
+            yield heads
+        finally:
+            for name, function in before.items():
+                setattr(jax.nn, name, function)
+
+
+def _slot(array: Any) -> Any:
+    """The place of an array in a structure, without its values."""
+    return jax.ShapeDtypeStruct(array.shape, array.dtype)
+
+
+def _full_precision(array: Any) -> Any:
+    return array.astype(jnp.float32) if array.dtype in (jnp.float16, jnp.bfloat16) else array

@@ -1,0 +1,147 @@
+"""What the backends share: one pass, what it leaves, and functions compiled once for a model."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+import numpy.typing as npt
+
+from seewhy.adapters._checks import check_classes, check_count, did_not_run
+from seewhy.adapters._keras_layers import named_layers
+from seewhy.adapters._keras_taps import tapped
+from seewhy.adapters._layout import spatial
+from seewhy.errors import LayerError, OutputError
+from seewhy.outputs import as_fields, class_scores, map_arrays, with_fields
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A model that is ready to run on its inputs, and what is wanted of it."""
+
+    net: Any
+    layer: Any
+    name: str
+    inputs: Any
+    n: int
+    space: tuple[int, ...]
+    """The spatial axes of the inputs."""
+    channels_last: bool
+    """Is the layer's output (n, *s, c)?"""
+    gradients: bool
+    logit: bool
+
+
+# ---- the layer -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Seen:
+    """The map in the layer's output, each time it ran in one pass; the last counts.
+
+    Runs without spatial axes do not count: an activation that a model shares may run after the pooling too.
+    """
+
+    name: str
+    layer: Any
+    space: tuple[int, ...]
+    follow: Callable[[Any, int], Any]
+    """(map, run) -> what goes on into the model in its place, with the gradient to be taken there."""
+    runs: int = 0
+    activations: Any = None
+    problem: LayerError | None = None
+
+    def __call__(self, output: Any) -> Any:
+        try:
+            key, array = spatial(output, self.space)
+        except LayerError as problem:
+            self.problem = problem
+            return None
+        self.runs += 1
+        following = self.activations = self.follow(array, self.runs)
+        return following if key is None else with_fields(output, {**(as_fields(output) or {}), key: following})
+
+    def found(self) -> Any:
+        """The map of the last run; LayerError where there is none."""
+        if self.activations is None:
+            raise did_not_run(self.name, self.layer, self.problem)
+        return self.activations
+
+
+@contextmanager
+def watch(seen: Seen) -> Iterator[Seen]:
+    with tapped({seen.layer: seen}):
+        yield seen
+
+
+# ---- outputs ---------------------------------------------------------------------------------------------
+
+
+def flatten(outputs: Any) -> list[Any]:
+    """All arrays in a model's outputs, in order."""
+    found: list[Any] = []
+
+    def note(array: Any) -> Any:
+        found.append(array)
+        return array
+
+    map_arrays(outputs, note)
+    return found
+
+
+def pack(structure: Any, arrays: Sequence[Any]) -> Any:
+    """Arrays in the structure that `flatten` took apart."""
+    following = iter(arrays)
+    return map_arrays(structure, lambda _: next(following))
+
+
+def class_values(outputs: Any, activations: tuple[int, ...], n: int) -> npt.NDArray[np.float32] | None:
+    """The class scores as NumPy, found fit to be explained; None where the outputs hold none."""
+    try:
+        values = np.asarray(class_scores(outputs), np.float32)
+    except OutputError:
+        values = None
+    check_count(n, activations, values)
+    check_classes(values)
+    return values
+
+
+# ---- compiled once ---------------------------------------------------------------------------------------
+
+tracing = threading.RLock()
+"""Held while a model is traced: one at a time, since what a trace sees of the model is wrapped meanwhile."""
+
+_compiled: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
+
+
+def compiled(this: Pass, signature: object, make: Callable[[], T]) -> T:
+    """What `make` compiled for this model, layer and signature; made anew once the model is another one.
+
+    What is compiled has to refer to the model weakly, or neither would ever be freed.
+    """
+    key = (ref(this.layer), this.gradients, this.logit, signature, _fingerprint(this.net))
+    kept = _compiled.setdefault(this.net, {})
+    if key not in kept:
+        with tracing:
+            if key not in kept:
+                for old in [old for old in kept if old[-1] != key[-1]]:
+                    del kept[old]
+                kept[key] = make()
+    found: T = kept[key]
+    return found
+
+
+def _fingerprint(net: Any) -> tuple[object, ...]:
+    """What tells that a model was changed after it was compiled: other layers, another activation, another precision.
+
+    Weights are inputs of what is compiled; other attributes of a layer are taken as they were, as Keras itself does.
+    """
+    return tuple(
+        (ref(layer), getattr(layer, "activation", None), str(getattr(layer, "dtype_policy", "")))
+        for layer in named_layers(net).values()
+    )

@@ -1,0 +1,36 @@
+"""Keras on PyTorch: as in the torch adapter, but that Keras calls its layers without forward hooks."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from seewhy.adapter import Ask
+from seewhy.adapters import _torch_capture
+from seewhy.adapters._keras_pass import Pass
+from seewhy.adapters._keras_taps import tapped
+from seewhy.adapters._torch_capture import full_precision
+from seewhy.adapters._torch_quiet import undisturbed
+from seewhy.types import Capture
+
+__all__ = ["capture", "full_precision", "run"]
+
+
+def run(net: Any, inputs: Any) -> Any:
+    with undisturbed(net), torch.inference_mode(False), torch.no_grad():
+        return net(inputs, training=False)
+
+
+def capture(this: Pass, ask: Ask) -> Capture:
+    """One pass, see seewhy.adapters.keras.capture."""
+
+    def tap(change: Callable[[Any], Any]) -> AbstractContextManager[None]:
+        return tapped({this.layer: change})
+
+    with undisturbed(this.net):  # torch modules inside are switched between train and eval mode by Keras
+        cut = _torch_capture.Pass(
+            this.net, this.layer, this.name, this.n, this.space,
+            lambda: this.net(this.inputs, training=False), tap, lambda tensor: this.channels_last,
+        )  # fmt: skip
+        return _torch_capture.capture(cut, ask, gradients=this.gradients, logit=this.logit)

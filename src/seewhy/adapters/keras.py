@@ -1,0 +1,88 @@
+"""Keras 3, on TensorFlow, JAX or PyTorch: activations and gradients at one layer, for the cost of the forward pass.
+
+The layer's `call` is wrapped while the model is run or traced, wherever in nested or subclassed models it is: no graph
+surgery, no second model. How the gradient is taken is the backend's own: see _keras_tensorflow.py, _keras_jax.py and
+_keras_torch.py. Channels-last is turned into channels-first here and nowhere else.
+"""
+
+from contextlib import AbstractContextManager
+from importlib import import_module
+from typing import Any
+
+import keras
+
+from seewhy.adapter import Ask
+from seewhy.adapters import _keras_layers
+from seewhy.adapters._keras_applications import describe
+from seewhy.adapters._keras_inputs import Batch, Pictures, is_batch, place, place_photos, size
+from seewhy.adapters._keras_layers import channels_last, check
+from seewhy.adapters._keras_pass import Pass
+from seewhy.errors import MissingPackageError
+from seewhy.types import Capture, LayerInfo
+
+__all__ = [
+    "capture",
+    "describe",
+    "find_layer",
+    "full_precision",
+    "is_batch",
+    "layers",
+    "pictures",
+    "place",
+    "place_photos",
+    "size",
+]
+
+
+def _backend() -> Any:
+    """The file for the backend that this process runs Keras on."""
+    if int(keras.__version__.partition(".")[0]) < 3:
+        raise MissingPackageError(
+            f"Keras {keras.__version__} is installed, and seewhy explains models of Keras 3: pip install 'keras>=3', "
+            "save the model there as .keras"
+        )
+    name = keras.config.backend()
+    if name not in ("tensorflow", "jax", "torch"):
+        raise MissingPackageError(
+            f"Keras runs on {name}, which computes no gradients: set KERAS_BACKEND to tensorflow, jax or torch before "
+            "Keras is imported"
+        )
+    return import_module(f"seewhy.adapters._keras_{name}")
+
+
+def pictures(batch: Batch) -> Pictures:
+    """Image i of the first input with spatial axes, as NumPy (c, *s)."""
+    return Pictures(batch)
+
+
+def find_layer(net: Any, layer: object) -> tuple[str, Any]:
+    """The layer of this name or path `outer/inner`, or the path of this layer."""
+    check(net)
+    return _keras_layers.find_layer(net, layer)
+
+
+def layers(net: Any, batch: Batch) -> list[LayerInfo]:
+    """Every layer with spatial axes that ran in one forward pass, in order; one is marked as the default."""
+    check(net)
+    n, space = size(batch)
+    return _keras_layers.layers(net, lambda: _backend().run(net, batch.inputs), n, space)
+
+
+def full_precision() -> AbstractContextManager[None]:
+    """A context in which the maths on what was captured is done as written."""
+    found: AbstractContextManager[None] = _backend().full_precision()
+    return found
+
+
+def capture(net: Any, layer: Any, batch: Batch, ask: Ask, *, gradients: bool, logit: bool) -> Capture:
+    """One pass through the model, see seewhy.types.Capture.
+
+    Raises LayerError where the layer did not run, has no spatial axes or does not reach the score,
+    OutputError where the outputs hold NaN or infinite values.
+    """
+    check(net)
+    name, _ = _keras_layers.find_layer(net, layer)
+    n, space = size(batch)
+    this = Pass(net, layer, name, batch.inputs, n, space, channels_last(net)[name], gradients, logit)
+    found: Capture = _backend().capture(this, ask)
+    return found
