@@ -632,3 +632,31 @@ def test_outputs_without_a_class_vector():
     region = seewhy.explain(net, x, lambda y: y[:, 1].mean((1, 2)), layer="1")
     assert region.maps.shape == (2, 1, 6, 6)
     assert region.predictions(0) == []
+
+
+# ---- ready batches ---------------------------------------------------------------------------------------
+
+RAW = seewhy.Preprocess(size=(8, 8), resize=None, mean=(0,) * 3, std=(1,) * 3, scale=1)
+
+
+@pytest.mark.parametrize(
+    "preprocess, low, high, strange",
+    [
+        (seewhy.Preprocess(), 0, 255, True),  # pixels for a model that wants them normalised
+        (seewhy.Preprocess(), -2.1, 2.6, False),
+        (seewhy.Preprocess(), 0, 1, False),  # a dim photo looks so too
+        (RAW, 0, 1, True),  # scaled pixels for a model that wants them raw
+        (RAW, 0, 255, False),
+        (RAW, 90, 130, False),
+        (RAW, 7, 7, False),  # one plain colour
+    ],
+)
+def test_a_ready_batch_of_another_range_is_told_of_once(preprocess, low, high, strange, recwarn):
+    net = nets.seeded(nets.Plain(), dtype=torch.float32)
+    batch = torch.linspace(low, high, 3 * 64).reshape(1, 3, 8, 8)
+    explainer = seewhy.Explainer(net, layer="features", preprocess=preprocess)
+    explainer(batch)
+    explainer(batch)
+    said = [str(w.message) for w in recwarn if "photos prepared for this model lie between" in str(w.message)]
+    assert len(said) == strange
+    assert not strange or f"from {low} to {high}" in said[0]

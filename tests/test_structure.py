@@ -84,5 +84,11 @@ def test_plugins_come_in_by_the_same_door(monkeypatch, request):
 
 
 def test_models_of_no_known_framework_are_named():
-    with pytest.raises(seewhy.SeewhyError, match=r"expected a model of torch.*got dict"):
+    with pytest.raises(seewhy.SeewhyError, match=r"expected a model of keras or torch.*got dict"):
         seewhy.explain({}, None)
+
+
+def test_models_of_keras_2_are_told_what_to_do():
+    keras_2 = type("Functional", (), {"__module__": "tf_keras.src.engine.functional"})
+    with pytest.raises(seewhy.SeewhyError, match=r"tf_keras \(Keras 2\).*model\.h5.*load it in Keras 3"):
+        seewhy.explain(keras_2(), None)

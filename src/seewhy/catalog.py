@@ -68,10 +68,15 @@ def adapter_for(model: object) -> Adapter:
     known = names("adapters")
     for cls in type(model).__mro__:
         framework = cls.__module__.split(".")[0]
+        if framework == "tf_keras":
+            raise InputError(
+                f"{type(model).__name__} is a model of tf_keras (Keras 2), and seewhy explains models of Keras 3: save "
+                "it, model.save('model.h5'), and load it in Keras 3, seewhy.load('file:model.h5')"
+            )
         if framework in known:
             return cast(Adapter, get("adapters", framework))
     raise InputError(
-        f"expected a model of {' or '.join(known)} (such as torch.nn.Module), or what seewhy.load(...) returns, "
+        f"expected a model of {' or '.join(known)} (a torch.nn.Module, a keras.Model), or what seewhy.load(...) returns, "
         f"got {type(model).__name__}"
     )
 

@@ -71,7 +71,7 @@ class Explainer:
             method.replace("_", "-") if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
         )
         self.options = _checked_options(self.method, self.method_name, options)
-        self._said = False
+        self._said = self._in_range = False
         self._layer = self.adapter.find_layer(self.net, layer) if layer is not None else None
 
     def __call__(self, images: Any, target: Any = None) -> Explanation:
@@ -128,6 +128,7 @@ class Explainer:
             n, space = self.adapter.size(inputs)
             whole = Geometry(space, tuple((0.0, float(length)) for length in space))
             pictures = self.adapter.pictures(inputs)
+            self._check_range(pictures(0))
             return inputs, tuple(View(whole, None, partial(pictures, i)) for i in range(n))
         photos = open_photos([images] if is_photo(images) else _as_list(images))
         if self.preprocess is None:
@@ -144,6 +145,14 @@ class Explainer:
             )
         inputs = self.adapter.place_photos(self.net, np.stack(arrays))
         return inputs, tuple(View(g, p) for g, p in zip(geometries, photos, strict=True))
+
+    def _check_range(self, image: npt.NDArray[np.float32]) -> None:
+        """Say once where a ready batch does not look like what the model takes: its answers would mean nothing."""
+        if self._in_range or not isinstance(self.preprocess, Preprocess):
+            return
+        self._in_range = True
+        if np.isfinite(image).all() and (words := self.preprocess.strange(image)) is not None:
+            warnings.warn(f"the inputs of {self.model_name} {words}: prepare them", SeewhyWarning, stacklevel=4)
 
     def _find_layer(self, inputs: Any) -> tuple[str, Any]:
         if self._layer is None:  # two threads may both search at the first call: they find the same

@@ -103,6 +103,23 @@ class Preprocess:
         region = ((top * h / height, bottom * h / height), (left * w / width, right * w / width))
         return np.ascontiguousarray(values.transpose(2, 0, 1)), Geometry((h, w), region)
 
+    def strange(self, values: npt.NDArray[np.floating[Any]]) -> str | None:
+        """What is wrong with the range of a ready input, in words; None: photos can come out so.
+
+        >>> Preprocess(mean=(127.5,) * 3, std=(127.5,) * 3, scale=1).strange(np.asarray([0.0, 255.0]))
+        'hold values from 0 to 255, where photos prepared for this model lie between -1 and 1'
+        """
+        ends = [(end * self.scale - np.asarray(self.mean)) / np.asarray(self.std) for end in (0, 255)]
+        low, high = float(np.min(ends)), float(np.max(ends))
+        least, most, span = float(values.min()), float(values.max()), high - low
+        beyond = least < low - span or most > high + span
+        if not beyond and (most - least > span / 50 or most == least):
+            return None
+        return (
+            f"hold values from {least:.4g} to {most:.4g}, where photos prepared for this model lie between "
+            f"{low:.4g} and {high:.4g}"
+        )
+
     def _resized(self, size: tuple[int, int]) -> tuple[int, int]:
         width, height = size
         if self.resize is None:

@@ -124,18 +124,22 @@ class _Graph:
 
 
 def _trace(this: Pass, signature: Sequence[Any]) -> _Graph:
-    """The graph of a model; a model that can only run eagerly is run so."""
-    eager = getattr(this.net, "run_eagerly", False) or tf.config.functions_run_eagerly()
+    """The graph of a model, for any number of images if it can be; a model that can only run eagerly is run so."""
     facts = _Facts()
     body = _body(this, facts)
-    if eager:
+    if getattr(this.net, "run_eagerly", False) or tf.config.functions_run_eagerly():
         return _Graph(body, facts)
+    function, number = tf.function(body, autograph=False), tf.TensorSpec([], tf.int64)
     try:
-        function = tf.function(body, autograph=False)
-        return _Graph(function.get_concrete_function(tf.TensorSpec([], tf.int64), list(signature)), facts)
+        return _Graph(function.get_concrete_function(number, list(signature)), facts)
     except SeewhyError:
         raise
-    except Exception:  # code that looks at values, such as `if x > 0` or x.numpy(), fails as it does in Keras's own fit
+    except Exception:  # code that counts the images, such as reshape(x, (len(x), -1)): a graph for each number of them
+        exact = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in flatten(this.inputs)]
+    try:
+        function.get_concrete_function(number, exact)
+        return _Graph(function, facts)
+    except Exception:  # code that looks at values, such as `if x > 0` or x.numpy(), fails in Keras's own fit too
         return _Graph(body, facts)
 
 
@@ -144,7 +148,8 @@ def _body(this: Pass, facts: _Facts) -> Callable[[Any, list[Any]], Any]:
     name, space, logit, gradients = this.name, this.space, this.logit, this.gradients
 
     def body(number: Any, flat: list[Any]) -> Any:
-        net, layer = net_ref(), layer_ref()
+        net: Any = net_ref()
+        layer: Any = layer_ref()
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
 
             def follow(array: Any, run: int) -> Any:
