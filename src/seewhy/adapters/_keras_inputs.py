@@ -63,6 +63,7 @@ def place(net: Any, inputs: Any) -> Batch:
         placed = move(inputs)
     _check_shapes(net, placed)
     image = _image_of(placed)
+    _check_finite(image)
     last = channels_last(net)[""]
     space = tuple(image.shape[1:-1] if last else image.shape[2:])
     return Batch(placed, image, tuple(int(length) for length in space), last)
@@ -105,6 +106,14 @@ def _image_of(inputs: Any) -> Any:
     if image.shape[0] == 0:
         raise InputError(f"the batch is empty: shape {tuple(image.shape)}")
     return image
+
+
+def _check_finite(image: Any) -> None:
+    """Raise InputError where values are NaN or infinite: some backends make zeros of them on the way."""
+    if not bool(keras.ops.all(keras.ops.isfinite(image))):
+        n = image.shape[0]
+        bad = [i for i in range(n) if not bool(keras.ops.all(keras.ops.isfinite(image[i])))]
+        raise InputError(f"image{'s' * (len(bad) != 1)} {bad} of the batch of {n} hold{'s' * (len(bad) == 1)} NaN or infinite values")
 
 
 def _check_shapes(net: Any, inputs: Any) -> None:

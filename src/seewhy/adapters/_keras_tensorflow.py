@@ -180,9 +180,6 @@ def _body(this: Pass, facts: _Facts) -> Callable[[Any, list[Any]], Any]:
         slopes = tf.zeros([0])
         if gradients:
             slopes = _pull_back(tape, [arrays[i] for i in facts.connected], activations, seeds)
-        else:
-            with tf.control_dependencies([seeds] if hasattr(seeds, "op") else []):
-                activations = tf.identity(activations)
         return _full_precision(activations), _full_precision(slopes), flatten(outputs)
 
     return body
