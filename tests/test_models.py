@@ -120,6 +120,7 @@ def test_schemes_are_listed_without_any_framework():
     assert done.stdout.split() == [
         "file:PATH",
         "hf:REPO_OR_FOLDER",
+        "keras:NAME",
         "lite0",
         "python:MODULE:FACTORY",
         "timm:NAME",

@@ -76,8 +76,8 @@ def adapter_for(model: object) -> Adapter:
         if framework in known:
             return cast(Adapter, get("adapters", framework))
     raise InputError(
-        f"expected a model of {' or '.join(known)} (a torch.nn.Module, a keras.Model), or what seewhy.load(...) returns, "
-        f"got {type(model).__name__}"
+        f"expected a model of {' or '.join(known)} (a torch.nn.Module, a keras.Model), or what seewhy.load(...) "
+        f"returns, got {type(model).__name__}"
     )
 
 

@@ -113,7 +113,8 @@ def _check_finite(image: Any) -> None:
     if not bool(keras.ops.all(keras.ops.isfinite(image))):
         n = image.shape[0]
         bad = [i for i in range(n) if not bool(keras.ops.all(keras.ops.isfinite(image[i])))]
-        raise InputError(f"image{'s' * (len(bad) != 1)} {bad} of the batch of {n} hold{'s' * (len(bad) == 1)} NaN or infinite values")
+        which = f"images {bad} of the batch of {n} hold" if len(bad) > 1 else f"image {bad[0]} of the batch of {n} holds"
+        raise InputError(f"{which} NaN or infinite values")
 
 
 def _check_shapes(net: Any, inputs: Any) -> None:

@@ -1,7 +1,8 @@
 """From a name to a model that is ready to be explained.
 
 A scheme is a file of this package, called like the part of a spec before the colon: `torchvision.py` serves
-`torchvision:resnet50`. It has FORM, NEEDS and EXTRA, one line of docstring, and
+`torchvision:resnet50`. It has FORM, NEEDS (packages, and tuples of packages of which one is enough) and EXTRA, one line
+of docstring, and
 
     load(name, *, weights, trust) -> VisionModel
 
@@ -60,10 +61,10 @@ def load(
 ) -> VisionModel:
     """Load the model that `spec` names, in eval mode, with its preprocessing and its class names.
 
-    `device` is where it shall run, such as "cuda"; `weights` is a file of weights (safetensors or a state dict) that
-    takes the place of a download. `preprocess` (a `seewhy.Preprocess`, "imagenet", or a function from a PIL image to a
-    (c, h, w) array) and `labels` take the place of the model's own. Nothing is ever unpickled, and no code of a
-    hub is run, unless `trust` is True.
+    `device` is where a PyTorch model shall run, such as "cuda"; `weights` is a file of weights that takes the place of
+    a download: safetensors or a state dict, for Keras .weights.h5, .h5 or .keras. `preprocess` (a `seewhy.Preprocess`,
+    "imagenet", or a function from a PIL image to a (c, h, w) array) and `labels` take the place of the model's own.
+    Nothing is ever unpickled, and no code of a hub or a file is run, unless `trust` is True.
 
     Raises UnknownNameError where nothing goes by the name, MissingPackageError where a package is not installed,
     ModelError where the model cannot be loaded, InputError where an option does not fit.
@@ -76,7 +77,7 @@ def load(
     names = as_labels(labels)
     if device is not None:
         device = _nets.check_device(device)
-    model = open_spec(spec, weights=None if weights is None else fspath(weights), trust=trust)
+    model = _nets.completed(open_spec(spec, weights=None if weights is None else fspath(weights), trust=trust))
 
     if names is not None:
         if model.labels is not None and len(names) != len(model.labels):
@@ -123,7 +124,8 @@ def _scheme(name: str) -> ModuleType:
 
 
 def _describe(scheme: ModuleType) -> Scheme:
-    installed = all(find_spec(package) is not None for package in scheme.NEEDS)
+    alternatives = [(need,) if isinstance(need, str) else need for need in scheme.NEEDS]
+    installed = all(any(find_spec(package) is not None for package in packages) for packages in alternatives)
     return Scheme(scheme.FORM, (scheme.__doc__ or "").strip().split("\n")[0], installed, scheme.EXTRA)
 
 
@@ -132,5 +134,7 @@ def _hint(spec: str) -> str:
         form = "hf" if Path(spec).expanduser().is_dir() else "file"
         return f"(to load a {'folder' if form == 'hf' else 'file'}: {form}:{spec})"
     if spec and ":" not in spec:
-        return f"(a model of a library is named with it: torchvision:{spec}, timm:{spec}, hf:OWNER/{spec})"
+        return (
+            f"(a model of a library is named with it: torchvision:{spec}, timm:{spec}, keras:{spec}, hf:OWNER/{spec})"
+        )
     return ""

@@ -1,10 +1,15 @@
 """Private: what every scheme does with packages and networks."""
 
+import json
+import os
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +19,7 @@ from PIL import Image
 from seewhy.errors import MissingPackageError, ModelError, SeewhyWarning
 from seewhy.images import Photo
 from seewhy.preprocess import Locator, Preprocess
+from seewhy.vision_model import VisionModel
 
 
 def require(package: str, scheme: str, extra: str) -> ModuleType:
@@ -44,6 +50,69 @@ def require_torchvision(scheme: str, more: str = "") -> ModuleType:
             f"({short(error)}): the two are of different builds. Install both anew, in one command and from one "
             f"package index: pip install --force-reinstall torch torchvision{more}"
         ) from error
+
+
+_BACKENDS = {"tensorflow": "keras", "jax": "jax", "torch": "torch"}
+"""What Keras runs on, and the extra of seewhy that brings it."""
+
+
+def require_keras(spec: str) -> ModuleType:
+    """Import Keras 3; MissingPackageError where it is not installed, or the backend that it is set to.
+
+    Where nobody chose a backend and TensorFlow, Keras's default, is not installed, one that is takes its place: that
+    can be said only before Keras is imported.
+    """
+    if "keras" not in sys.modules and find_spec("keras") is not None:
+        backend, installed = _keras_backend(), [name for name in _BACKENDS if find_spec(name) is not None]
+        if backend == "tensorflow" and backend not in installed and installed and not os.environ.get("KERAS_BACKEND"):
+            backend = os.environ["KERAS_BACKEND"] = installed[0]
+        if backend not in installed:
+            raise MissingPackageError(_backend_message(spec, backend, installed))
+    try:
+        keras = require("keras", spec, "keras")
+    except MissingPackageError:
+        raise
+    except Exception as error:  # whatever a backend of another version or build meets
+        raise MissingPackageError(f"{spec}: Keras cannot be imported ({short(error)}): it and its backend "
+                                  f"{_keras_backend()} may be of versions that do not fit") from error  # fmt: skip
+    if int(keras.__version__.partition(".")[0]) < 3:
+        raise MissingPackageError(f'{spec} needs Keras 3, and Keras {keras.__version__} is installed: '
+                                  'pip install --upgrade "seewhy[keras]"')  # fmt: skip
+    return keras
+
+
+def _keras_backend() -> str:
+    """The backend that Keras is going to run on: of the environment, of its settings file, or its default."""
+    file = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "keras.json"
+    try:
+        told = json.loads(file.read_text()).get("backend")
+    except (OSError, ValueError, AttributeError):
+        told = None
+    return os.environ.get("KERAS_BACKEND") or told or "tensorflow"
+
+
+def _backend_message(spec: str, backend: str, installed: list[str]) -> str:
+    known = ", ".join(_BACKENDS)
+    if backend not in _BACKENDS:
+        problem = f"Keras is set to the backend {backend!r}, and models are explained on {known}"
+    else:
+        problem = f"Keras is set to the backend {backend}, which is not installed"
+    there = f"installed here: {', '.join(installed)}" if installed else f"none of {known} is installed here"
+    choose = f"choose one before Python starts, KERAS_BACKEND={installed[0]}, or " if installed else ""
+    return f'{spec}: {problem}; {there}. {choose}pip install "seewhy[{_BACKENDS.get(backend, "keras")}]"'
+
+
+@contextmanager
+def current_folder() -> Iterator[None]:
+    """Modules of the current folder can be imported while this lasts."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    invalidate_caches()
+    try:
+        yield
+    finally:
+        if here in sys.path:
+            sys.path.remove(here)  # the first one, which is ours
 
 
 def exact(ours: Preprocess | None, theirs: Callable[[Image.Image], Any]) -> Any:
@@ -122,18 +191,38 @@ def ready(net: Any, device: Any, spec: str) -> Any:
         raise ModelError(f"{spec} cannot be moved to {str(device)!r}: {short(error)}") from error
 
 
+def completed(model: VisionModel) -> VisionModel:
+    """The model with what Keras itself tells of it in place of what its scheme left open."""
+    if framework(model.net) != "keras":
+        return model
+    from seewhy.adapters import _keras_applications as applications
+
+    told = applications.describe(model.net)
+    return replace(
+        model,
+        preprocess=model.preprocess if model.preprocess is not None else told.preprocess,
+        labels=model.labels if model.labels is not None else told.labels,
+    )
+
+
 def assumed_preprocess(net: Any, spec: str) -> Preprocess | None:
-    """What is taken where nothing says how photos are prepared; the warning says so."""
-    if framework(net) != "torch":
-        return None
-    h, w = _input_size(net) or (224, 224)
-    resize: int | tuple[int, int] = round(h * 256 / 224) if h == w else (h, w)
-    assumed = Preprocess(size=(h, w), resize=resize)
+    """What is taken where nothing says how photos are prepared; the warning says so. None: not even a size is known."""
+    if framework(net) == "keras":
+        from seewhy.adapters import _keras_applications as applications
+
+        guessed = applications.guess(net)
+        if guessed is None:
+            return None
+        assumed, words = guessed
+    else:
+        h, w = _input_size(net) or (224, 224)
+        resize: int | tuple[int, int] = round(h * 256 / 224) if h == w else (h, w)
+        assumed = Preprocess(size=(h, w), resize=resize)
+        words = f"resize to {resize}, crop to {h}×{w}, scale to [0, 1], ImageNet mean and std"
     warnings.warn(
-        f"{spec} does not say how photos are prepared for it; assumed: resize to {resize}, crop to {h}×{w}, scale to "
-        "[0, 1], ImageNet mean and std. If it was trained otherwise, pass preprocess=seewhy.Preprocess(size=..., "
-        "mean=..., std=...), or, on the command line, --model python:MODULE:FACTORY with a factory that returns a "
-        "seewhy.VisionModel",
+        f"{spec} does not say how photos are prepared for it; assumed: {words}. If it was trained otherwise, pass "
+        "preprocess=seewhy.Preprocess(size=..., mean=..., std=...), or, on the command line, --model "
+        "python:MODULE:FACTORY with a factory that returns a seewhy.VisionModel",
         SeewhyWarning,
         stacklevel=3,
     )

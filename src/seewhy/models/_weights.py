@@ -4,7 +4,7 @@ import os
 import pickle
 import threading
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -12,13 +12,12 @@ from typing import Any, Literal, TypeAlias
 from seewhy.errors import ModelError
 from seewhy.models._nets import require, short
 
-Kind: TypeAlias = Literal["torchscript", "export", "safetensors", "pickle"]
+Kind: TypeAlias = Literal["torchscript", "export", "safetensors", "pickle", "keras", "hdf5"]
 Weights: TypeAlias = Mapping[str, Any]
 
 TRUST = "If you trust where it comes from, pass trust=True (--trust)"
 
 _FOREIGN = {
-    b"\x89HDF": "an HDF5 file (Keras weights?), which is not a PyTorch model",
     b"version https://git-lfs": "a Git LFS pointer, not the file itself: run git lfs pull",
     b"<!DOCTYPE": "a web page, not a model: the download went wrong",
     b"<html": "a web page, not a model: the download went wrong",
@@ -30,7 +29,7 @@ def kind_of(path: str) -> Kind:
     """What a model file is, told from its content; ModelError where it is missing, empty or nothing known."""
     try:
         if Path(path).is_dir():
-            raise ModelError(f"{path} is a folder: expected a file (a folder of transformers is loaded as hf:{path})")
+            return _kind_of_folder(path)
         with open(path, "rb") as file:
             start = file.read(64)
             size = os.fstat(file.fileno()).st_size
@@ -45,14 +44,28 @@ def kind_of(path: str) -> Kind:
             raise ModelError(f"{path} is {what}")
     if start.startswith(b"PK"):
         return _kind_of_zip(path)
+    if start.startswith(b"\x89HDF"):
+        return "hdf5"
     if len(start) > 9 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 2**27:
         return "safetensors"
     if start.startswith(b"\x80"):
         return "pickle"
     raise ModelError(
         f"{path} is no model file that seewhy knows, or it is damaged: expected TorchScript (.pt), "
-        "torch.export (.pt2), safetensors, or a state dict (.pt, .pth)"
+        "torch.export (.pt2), safetensors, a state dict (.pt, .pth), or Keras's .keras or .h5"
     )
+
+
+def _kind_of_folder(path: str) -> Kind:
+    names = {entry.name for entry in Path(path).iterdir()}
+    if {"config.json", "model.weights.h5"} <= names:
+        return "keras"  # as Keras saves it unzipped
+    if "saved_model.pb" in names:
+        raise ModelError(
+            f"{path} is a TensorFlow SavedModel, a program without layers that could be watched: save the Keras model "
+            "that it was made from as one file, model.save('model.keras'), and load file:model.keras"
+        )
+    raise ModelError(f"{path} is a folder: expected a file (a folder of transformers is loaded as hf:{path})")
 
 
 def _kind_of_zip(path: str) -> Kind:
@@ -68,12 +81,12 @@ def _kind_of_zip(path: str) -> Kind:
         return "export"
     if "data.pkl" in members:
         return "pickle"
-    if "model.weights.h5" in members:
-        raise ModelError(f"{path} is a .keras file: it is loaded by Keras, and passed to seewhy as a model")
-    raise ModelError(f"{path} is a zip file, but holds no model that PyTorch wrote")
+    if "config.json" in names and {"model.weights.h5", "model.weights.npz"} & set(names):
+        return "keras"
+    raise ModelError(f"{path} is a zip file, but holds no model that PyTorch or Keras wrote")
 
 
-_environment = threading.RLock()
+settings = threading.RLock()
 """Held while a setting of the whole process is changed: models are loaded one after the other."""
 
 
@@ -81,7 +94,7 @@ _environment = threading.RLock()
 def only_tensors(trust: bool) -> Iterator[None]:
     """While this lasts, torch.load unpickles nothing but tensors, whatever a library between asks it for."""
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    with _environment:
+    with settings:
         before = os.environ.get(name)
         if not trust:
             os.environ[name] = "1"
@@ -124,6 +137,9 @@ def read_weights(path: str, *, trust: bool) -> Weights:
             return dict(safetensors.load_file(path, device="cpu"))
         except Exception as error:  # safetensors raises classes of its own
             raise ModelError(f"{path} is truncated or damaged: {short(error)}") from error
+    if kind in ("keras", "hdf5"):
+        raise ModelError(f"{path} is a file of Keras, and holds no weights of PyTorch: expected safetensors or a state "
+                         "dict (.pt, .pth)")  # fmt: skip
     if kind != "pickle":
         raise ModelError(f"{path} is a whole model ({kind}), not weights alone: load it as file:{path}")
     return weights_in(read_pickle(path, trust=trust), path)
@@ -151,9 +167,14 @@ def weights_in(loaded: Any, path: str) -> Weights:
 
 def fitted(weights: Weights, net: Any) -> Weights:
     """The weights under the names that the network has: wrappers such as DataParallel put a prefix before all."""
-    wanted = net.state_dict().keys()
+    return fitted_names(weights, net.state_dict())
+
+
+def fitted_names(weights: Weights, wanted: Iterable[str]) -> Weights:
+    """The weights under the names that are wanted, where all have one of the usual prefixes before them."""
+    names = set(wanted)
     for prefix in ("module.", "_orig_mod.", "model.", "net.", "backbone."):
-        if not wanted & weights.keys() and all(name.startswith(prefix) for name in weights):
+        if not names & weights.keys() and all(name.startswith(prefix) for name in weights):
             weights = {name.removeprefix(prefix): value for name, value in weights.items()}
     return weights
 

@@ -1,14 +1,11 @@
 """The model that a function of yours returns; modules of the current folder can be named."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import import_module, invalidate_caches
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from seewhy.errors import ModelError, SeewhyError, unknown
-from seewhy.models._nets import framework, short
+from seewhy.models._nets import current_folder, framework, short
 from seewhy.models._weights import load_into, read_weights
 from seewhy.vision_model import VisionModel
 
@@ -26,31 +23,21 @@ def load(name: str, *, weights: str | None, trust: bool) -> VisionModel:
     if module_name.endswith(".py"):
         raise ModelError(f"expected the module as it is imported, python:{Path(module_name).stem}:{factory_name}, "
                          f"run in its folder, got {spec!r}")  # fmt: skip
-    with _current_folder():
+    with current_folder():
         made = _make(spec, module_name, factory_name)
     model = made if isinstance(made, VisionModel) else VisionModel(made)
     if framework(model.net) is None:
         raise ModelError(
-            f"{spec} returned a {type(model.net).__name__}: expected a torch.nn.Module or a seewhy.VisionModel"
+            f"{spec} returned a {type(model.net).__name__}: expected a torch.nn.Module, a keras.Model or a "
+            "seewhy.VisionModel"
         )
-    if weights is not None:
-        if framework(model.net) != "torch":
-            raise ModelError(f"weights are read for PyTorch models, {spec} returned a {type(model.net).__name__}")
+    if weights is not None and framework(model.net) == "keras":
+        from seewhy.models._keras_weights import load_keras_weights
+
+        load_keras_weights(model.net, weights, spec)
+    elif weights is not None:
         load_into(model.net, read_weights(weights, trust=trust), weights, spec)
     return model
-
-
-@contextmanager
-def _current_folder() -> Iterator[None]:
-    """Modules of the current folder can be imported while this lasts."""
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    invalidate_caches()
-    try:
-        yield
-    finally:
-        if here in sys.path:
-            sys.path.remove(here)  # the first one, which is ours
 
 
 def _make(spec: str, module_name: str, factory_name: str) -> Any:
