@@ -1,5 +1,6 @@
-"""Make what the docs show: the demo picture and the page of the command line's help. Run by `make docs`."""
+"""Make what the docs show: the pictures, and the page of the command line's help. Run by `make docs`."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -19,6 +20,79 @@ def demo_picture() -> None:
 
     sheet = explain_grid(seewhy.load("lite0")).figure()
     figure.save(sheet.resize((1200, round(1200 * sheet.height / sheet.width))), DOCS / "demo.jpg")
+
+
+def keras_pictures() -> None:
+    """docs/keras-*.jpg: the pictures of the Keras tutorial, by the embedded model."""
+    import seewhy
+    from seewhy.photos import embedded_photo
+    from seewhy.render import figure
+
+    model = seewhy.load("keras:lite0")
+    explainer = seewhy.Explainer(model)
+    cat, coffee = embedded_photo("cat"), embedded_photo("coffee")
+
+    one = explainer(coffee)
+    looks = figure.panels(
+        [one.overlay(style="classic"), one.overlay()], ['style="classic"', 'style="blend", the default']
+    )
+    figure.save(looks, DOCS / "keras-looks.jpg")
+    figure.save(_steps(model), DOCS / "keras-steps.jpg")
+    questions = explainer(cat, ["tiger cat", "Egyptian cat", "limousine"]).figure()
+    figure.save(
+        questions.resize((1200, round(1200 * questions.height / questions.width))), DOCS / "keras-questions.jpg"
+    )
+    both = explainer([coffee, cat], "espresso")
+    scales: tuple[Any, ...] = ("image", "batch")
+    drawn = [both.overlay(i, 0, scale=scale) for scale in scales for i in range(2)]
+    captions = [f'espresso? scale="{scale}"' for scale in scales for _ in range(2)]
+    figure.save(figure.panels(drawn, captions, columns=4, cell=320), DOCS / "keras-scale.jpg")
+
+
+def _steps(model: Any) -> Any:
+    """What each step of Grad-CAM makes of the four photos in one, asked for espresso, on one sheet."""
+    from dataclasses import replace
+
+    import numpy as np
+    from PIL import Image
+
+    import seewhy
+    from seewhy.maps import spatial_mean
+    from seewhy.methods.grad_cam import grad_cam
+    from seewhy.photos import grid
+    from seewhy.render import figure
+    from seewhy.render.colormap import colours
+
+    kept: list[Any] = []
+
+    def keeping(capture: Any) -> Any:  # a method is shown all that was captured
+        kept[:] = capture, grad_cam(capture)
+        return kept[1]
+
+    whole = replace(model.preprocess, size=(448, 448), resize=None)
+    explanation = seewhy.explain(model, grid(448), "espresso", method=keeping, preprocess=whole)
+    capture, maps = kept
+    activations, combined = capture.activations[0], maps[0, 0]
+    part = spatial_mean(capture.gradients)[0, 0][:, None, None] * activations  # what each channel adds to the map
+    row, column = np.unravel_index(combined.argmax(), combined.shape)
+    speaks, against = int(part[:, row, column].argmax()), int(part.sum((1, 2)).argmin())
+    most = float(abs(combined).max())
+
+    def cells(values: Any, low: float, high: float, colormap: str) -> Any:
+        drawn = colours(np.clip((values - low) / (high - low), 0, 1).astype(np.float32), colormap)
+        return Image.fromarray(drawn).resize((448, 448), Image.Resampling.NEAREST)
+
+    captioned = {
+        "what the model sees": grid(448).image,
+        f"1. capture: channel {speaks} of {len(activations)}, which speaks for espresso": cells(
+            activations[speaks], 0, 6, "gray"
+        ),
+        f"channel {against}, which speaks against": cells(activations[against], 0, 6, "gray"),
+        "2. weigh, 3. combine all channels: red for, blue against": cells(combined, -most, most, "RdBu_r"),
+        "4. rectify: what speaks for espresso": cells(explanation.maps[0, 0], 0, most, "viridis"),
+        "5. result: laid on the photo": explanation.overlay(),
+    }
+    return figure.panels(list(captioned.values()), list(captioned), columns=3, cell=280)
 
 
 def cli_page() -> str:
@@ -42,4 +116,6 @@ def _help(command: Any, context: typer.Context) -> str:
 if __name__ == "__main__":
     (DOCS / "cli.md").write_text(cli_page(), encoding="utf-8")
     demo_picture()
-    print("made docs/cli.md and docs/demo.jpg", file=sys.stderr)
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # before Keras is imported
+    keras_pictures()
+    print("made docs/cli.md, docs/demo.jpg and docs/keras-*.jpg", file=sys.stderr)

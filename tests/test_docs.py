@@ -55,6 +55,10 @@ def test_files_that_the_docs_name_exist():
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
     assert (ROOT / "docs/demo.jpg").stat().st_size < 250_000
+    tutorial = (ROOT / "docs/keras.md").read_text(encoding="utf-8")
+    pictures = sorted(file.name for file in (ROOT / "docs").glob("keras-*.jpg"))
+    assert pictures == sorted(set(re.findall(r"\]\((keras-\w+\.jpg)\)", tutorial)))  # none is left over
+    assert all((ROOT / "docs" / name).stat().st_size < 150_000 for name in pictures)
 
 
 MODULES = [m.name for m in pkgutil.walk_packages(seewhy.__path__, "seewhy.")]

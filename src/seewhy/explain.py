@@ -14,7 +14,7 @@ from seewhy.errors import InputError, LayerError, OutputError, SeewhyWarning
 from seewhy.explanation import Explanation
 from seewhy.images import is_photo, open_photos
 from seewhy.maps import is_blank, is_finite, rectify, to_numpy
-from seewhy.outputs import class_scores, is_ambiguous, looks_like_probabilities, probabilities
+from seewhy.outputs import class_candidates, class_scores, is_ambiguous, looks_like_probabilities, probabilities
 from seewhy.preprocess import Geometry, Preprocess, as_preprocess
 from seewhy.targets._forms import as_rows, bind_rows, score_rows
 from seewhy.types import BoundTarget, Capture, LayerInfo, Method, method_info
@@ -25,10 +25,10 @@ from seewhy.vision_model import VisionModel, as_labels
 class Explainer:
     """Explains one model by one method at one layer, found once; use it for any number of images, from any thread.
 
-    `model` is a torch.nn.Module or a VisionModel (what `seewhy.load` returns). `method` is a name (`seewhy.methods()`
-    lists them) or a function from a Capture to maps; `options` are the method's own. `layer` is a dotted name, a
-    module of the model, or None: found by one more forward pass, at the first call. A layer that runs several times
-    in one pass is explained at its last run.
+    `model` is a torch.nn.Module, a keras.Model or a VisionModel (what `seewhy.load` returns). `method` is a name
+    (`seewhy.methods()` lists them) or a function from a Capture to maps; `options` are the method's own. `layer` is a
+    dotted name (in Keras a path, `outer/inner`), a module or layer of the model, or None: found by one more forward
+    pass, at the first call. A layer that runs several times in one pass is explained at its last run.
 
     `preprocess` says how photos become inputs: a `seewhy.Preprocess`, "imagenet", or any function from a PIL image to
     a (c, h, w) array that only resizes, crops and normalises. `labels` names the classes. `score="logit"` explains the
@@ -135,7 +135,7 @@ class Explainer:
             raise InputError(
                 f"{self.model_name} does not say how a photo becomes its input: pass "
                 "preprocess=seewhy.Preprocess(size=..., mean=..., std=...), preprocess='imagenet', or your own "
-                "transform; or pass a ready batch (n, c, h, w)"
+                "transform; or pass a ready batch, with an axis for its images"
             )
         arrays, geometries = zip(*map(self.preprocess, photos), strict=True)
         if len({array.shape for array in arrays}) > 1:
@@ -169,6 +169,7 @@ class Explainer:
         """Say once what the reader of the pictures should know of this model's outputs."""
         if self._said:
             return
+        other = (class_candidates(capture.outputs) or [None])[-1]
         unseen = capture.head is None and capture.classes is not None and looks_like_probabilities(capture.classes)
         for true, words in (
             (
@@ -179,7 +180,7 @@ class Explainer:
             (
                 is_ambiguous(capture.outputs),
                 "hold several arrays (n, classes), and the first is taken for the class scores: if it is another, "
-                "pass target=lambda outputs: outputs[1][:, CLASS]",
+                f"pass target=lambda outputs: outputs[{other!r}][:, CLASS]",
             ),
         ):
             if true:
@@ -201,9 +202,9 @@ def explain(
     """Explain what a model sees in images: one call for one answer; for many calls make an `Explainer`.
 
     `images`: a path, bytes, a PIL image, a NumPy array (h, w, 3), a list of any of these, or a ready batch: a tensor
-    (n, c, *s), or a tuple or dict of tensors for a model of several inputs. Of NumPy arrays with four axes, uint8 ones
-    (n, h, w, 3) are photos, others ready batches (n, c, h, w). A ready batch is not copied: draw its pictures
-    before you change it.
+    (n, c, *s), in Keras as the model takes it, mostly (n, *s, c), or a tuple or dict of tensors for a model of several
+    inputs. Of NumPy arrays with four axes, uint8 ones (n, h, w, 3) are photos, others ready batches. A ready batch is
+    not copied: draw its pictures before you change it.
 
     `target`: None, the predicted class of each image; a class by index or name, `seewhy.top(k)`, `seewhy.negative(...)`
     or a function from the model's outputs to (n,) scores: the same for all; a list of length n, one for each image; a

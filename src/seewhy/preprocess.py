@@ -192,7 +192,8 @@ class Locator:
             result = result[0]
         if result.ndim != 3:
             raise InputError(f"expected preprocess to turn a PIL image into one (c, h, w) array, got {result.shape}")
-        return result
+        # channels last, as Keras's users write it
+        return np.moveaxis(result, -1, 0) if result.shape[-1] in (1, 3) and result.shape[0] not in (1, 3) else result
 
 
 def _edges(ramp: npt.NDArray[np.float64], length: int) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from seewhy.adapters._keras_layers import channels_last, check
 from seewhy.errors import InputError
+from seewhy.outputs import is_array
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,14 @@ class Batch:
 
 
 def is_batch(net: Any, images: object) -> bool:
-    """A tensor of the backend, a NumPy array of as many axes as the model's input, or several of them."""
+    """A tensor, of any framework, a NumPy array of as many axes as the model's input, or several of them."""
     if isinstance(images, np.ndarray):
         return images.ndim > 3 or images.ndim == _rank(net)
     if isinstance(images, Mapping):
         return bool(images)
     if isinstance(images, list | tuple):  # of arrays with two or three axes it may be photos
-        return any(keras.ops.is_tensor(v) or (isinstance(v, np.ndarray) and v.ndim > 3) for v in images)
-    return bool(keras.ops.is_tensor(images))
+        return any(is_array(v) and (len(v.shape) > 3 or not isinstance(v, np.ndarray)) for v in images)
+    return is_array(images)
 
 
 def _rank(net: Any) -> int | None:
@@ -47,9 +48,9 @@ def place(net: Any, inputs: Any) -> Batch:
     precision = next((v.dtype for v in net.weights if "float" in v.dtype), keras.config.floatx())
 
     def move(value: Any) -> Any:
-        array = value if keras.ops.is_tensor(value) else np.asarray(value)
-        floating = "float" in str(array.dtype)
         try:
+            array = value if keras.ops.is_tensor(value) else np.asarray(value)
+            floating = "float" in str(array.dtype)
             return keras.ops.convert_to_tensor(array, dtype=precision if floating else None)
         except (TypeError, ValueError) as error:
             raise InputError(f"expected arrays of numbers as the model's inputs, got {type(value).__name__}") from error
@@ -113,7 +114,7 @@ def _check_finite(image: Any) -> None:
     if not bool(keras.ops.all(keras.ops.isfinite(image))):
         n = image.shape[0]
         bad = [i for i in range(n) if not bool(keras.ops.all(keras.ops.isfinite(image[i])))]
-        which = f"images {bad} of the batch of {n} hold" if len(bad) > 1 else f"image {bad[0]} of the batch of {n} holds"
+        which = f"images {bad} of the batch of {n} hold" if len(bad) > 1 else f"image {bad} of the batch of {n} holds"
         raise InputError(f"{which} NaN or infinite values")
 
 

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from seewhy.adapter import Ask
 from seewhy.adapters._checks import NO_GRADIENT
-from seewhy.adapters._keras_pass import Pass, Seen, class_values, compiled, flatten, pack, tracing, watch
+from seewhy.adapters._keras_pass import Pass, Seen, call, class_values, compiled, flatten, pack, tracing, watch
 from seewhy.adapters._layout import is_floating
 from seewhy.errors import LayerError, OutputError
 from seewhy.outputs import class_scores, map_arrays, with_class_scores
@@ -45,9 +45,21 @@ def run(net: Any, inputs: Any) -> Any:
 
     try:
         shapes = jax.eval_shape(forward, _weights(net), flatten(inputs))
-    except _VALUES_NEEDED:
-        return net(inputs, training=False)
+    except Exception as error:
+        if not _looks_at_values(error):
+            raise
+        return call(net, inputs)
     return pack(structure["outputs"], shapes)
+
+
+def _looks_at_values(error: BaseException | None) -> bool:
+    """Is this what code raises that looks at values, such as `if x > 0`, while it is traced? It is run as it is.
+
+    Keras makes errors of its own of those that come out of its layers.
+    """
+    while error is not None and not isinstance(error, _VALUES_NEEDED):
+        error = error.__context__
+    return error is not None
 
 
 _VALUES_NEEDED = (
@@ -56,7 +68,6 @@ _VALUES_NEEDED = (
     jax.errors.TracerIntegerConversionError,
     jax.errors.NonConcreteBooleanIndexError,
 )
-"""What code raises that looks at values, such as `if x > 0`, while it is traced: it is run as it is."""
 
 
 def capture(this: Pass, ask: Ask) -> Capture:
@@ -65,7 +76,10 @@ def capture(this: Pass, ask: Ask) -> Capture:
     signature = (str(type(this.inputs)), *((array.shape, str(array.dtype)) for array in flat))
     weights = _weights(this.net)
     forward = compiled(this, signature, lambda: _compile(this, weights, flat))
-    activations, outputs, asked, back = forward.run(weights, flat)
+    try:
+        activations, outputs, asked, back = forward.run(weights, flat)
+    except jax.errors.UnexpectedTracerError as error:
+        raise LayerError(_OUT_OF_REACH.format(this.name)) from error
     facts = forward.facts
     floats = [i for i, array in enumerate(asked) if is_floating(array)]
     classes = class_values(pack(facts.asked, asked), activations.shape, this.n)
@@ -86,6 +100,10 @@ def capture(this: Pass, ask: Ask) -> Capture:
         seeds = jnp.broadcast_to(jnp.eye(k, dtype=scores.dtype)[:, None], (k, n, k))
         (seeds,) = jax.vmap(slopes)(seeds)
         gradients = _pull_back(back, seeds, this.channels_last)
+        if not bool(jnp.any(gradients)):
+            blotted = _blotted(this, weights, flat)
+            if not bool(jnp.isnan(scored([blotted[i] for i in floats])).any()):
+                raise LayerError(NO_GRADIENT)
     else:
         scores = scored([asked[i] for i in floats])
     return Capture(activations, gradients, _full_precision(scores), pack(facts.raw, outputs), classes, facts.head)
@@ -114,14 +132,18 @@ def _compile(this: Pass, weights: Any, flat: list[Any]) -> _Forward:
     run = jax.jit(_body(this, facts, jax.eval_shape))
     try:
         run.trace(weights, flat)
-    except _VALUES_NEEDED:
-        return _Forward(_body(this, facts, lambda function: function()), facts)
     except jax.errors.UnexpectedTracerError as error:
-        raise LayerError(
-            f"the layer {this.name!r} runs inside a loop or a function compiled of its own, where it cannot be "
-            "reached: choose one outside"
-        ) from error
+        raise LayerError(_OUT_OF_REACH.format(this.name)) from error
+    except Exception as error:
+        if not _looks_at_values(error):
+            raise
+        return _Forward(_body(this, facts, lambda function: function()), facts)
     return _Forward(run, facts)
+
+
+_OUT_OF_REACH = (
+    "the layer {!r} runs inside a loop or a function compiled of its own, where it cannot be reached: choose one outside"
+)
 
 
 def _body(this: Pass, facts: _Facts, shape_of: Callable[[Callable[[], Any]], Any]) -> Callable[[Any, list[Any]], Any]:
@@ -146,8 +168,7 @@ def _body(this: Pass, facts: _Facts, shape_of: Callable[[Callable[[], Any]], Any
 
             with _watch_heads() as heads, watch(Seen(name, layer, space, follow)) as seen:
                 outputs = _call(net, weights, inputs)
-            facts.head, logits = heads.of(outputs)
-            asked = with_class_scores(outputs, logits) if logit and logits is not None else outputs
+            facts.head, asked = heads.asked(outputs, logit)
             facts.raw, facts.asked = map_arrays(outputs, _slot), map_arrays(asked, _slot)
             arrays = flatten(asked)
             return [a for a in arrays if is_floating(a)], (seen.found(), flatten(outputs), arrays)
@@ -162,6 +183,20 @@ def _body(this: Pass, facts: _Facts, shape_of: Callable[[Callable[[], Any]], Any
         return jnp.moveaxis(activations, -1, 1) if turned else activations, outputs, asked, back
 
     return body
+
+
+def _blotted(this: Pass, weights: Any, flat: list[Any]) -> list[Any]:
+    """The asked outputs where the layer's own is NaN.
+
+    A gradient of zeros is what JAX has for a score that does not depend on the layer, too: NaN tells which it is.
+    """
+
+    def blot(array: Any, run: int) -> Any:
+        return jnp.full_like(array, jnp.nan)
+
+    with _watch_heads() as heads, watch(Seen(this.name, this.layer, this.space, blot)):
+        outputs = _call(this.net, weights, pack(this.inputs, flat))
+    return flatten(heads.asked(outputs, this.logit)[1])
 
 
 @partial(jax.jit, static_argnums=2)
@@ -180,7 +215,9 @@ def _weights(net: Any) -> tuple[list[Any], list[Any]]:
 
 
 def _call(net: Any, weights: Any, inputs: Any) -> Any:
-    return net.stateless_call(*weights, inputs, training=False)[0]
+    # what Keras calls stateless_call is the model's `call` alone, which need not take `training`
+    variables = [*net.trainable_variables, *net.non_trainable_variables]
+    return call(net, inputs, zip(variables, [*weights[0], *weights[1]], strict=True))
 
 
 @dataclass
@@ -189,14 +226,15 @@ class _Heads:
 
     seen: list[tuple[str, Any, Any]] = field(default_factory=list)
 
-    def of(self, outputs: Any) -> tuple[str | None, Any]:
-        """The final activation that made the class scores, and what went into it."""
+    def asked(self, outputs: Any, logit: bool) -> tuple[str | None, Any]:
+        """The final activation that made the class scores, and the outputs, with what went into it if asked."""
         try:
             scores = class_scores(outputs)
         except OutputError:
-            return None, None
+            return None, outputs
         found = ((kind, before) for kind, before, after in reversed(self.seen) if after is scores)
-        return next(found, (None, None))
+        kind, logits = next(found, (None, None))
+        return kind, with_class_scores(outputs, logits) if logit and kind is not None else outputs
 
 
 @contextmanager

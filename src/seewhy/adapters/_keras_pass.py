@@ -1,12 +1,13 @@
 """What the backends share: one pass, what it leaves, and functions compiled once for a model."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, ref
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -35,6 +36,16 @@ class Pass:
     """Is the layer's output (n, *s, c)?"""
     gradients: bool
     logit: bool
+
+
+def call(net: Any, inputs: Any, weights: Iterable[tuple[Any, Any]] = ()) -> Any:
+    """The outputs of the model in inference, with other values for some of its variables.
+
+    What else a call leaves in a model is dropped: a changed state, the losses of regularizers (which in a graph are
+    symbols that belong to no one else).
+    """
+    with keras.StatelessScope(list(weights)):
+        return net(inputs, training=False)
 
 
 # ---- the layer -------------------------------------------------------------------------------------------
@@ -124,8 +135,13 @@ def compiled(this: Pass, signature: object, make: Callable[[], T]) -> T:
 
     What is compiled has to refer to the model weakly, or neither would ever be freed.
     """
-    key = (ref(this.layer), this.gradients, this.logit, signature, _fingerprint(this.net))
-    kept = _compiled.setdefault(this.net, {})
+    return once(this.net, (ref(this.layer), this.gradients, this.logit, signature), make)
+
+
+def once(net: Any, what: object, make: Callable[[], T]) -> T:
+    """What `make` made of this model; made anew once the model is another one."""
+    key = (what, _fingerprint(net))
+    kept = _compiled.setdefault(net, {})
     if key not in kept:
         with tracing:
             if key not in kept:

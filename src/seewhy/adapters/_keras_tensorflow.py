@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from seewhy.adapter import Ask
 from seewhy.adapters._checks import NO_GRADIENT
-from seewhy.adapters._keras_pass import Pass, Seen, class_values, compiled, flatten, pack, watch
+from seewhy.adapters._keras_pass import Pass, Seen, call, class_values, compiled, flatten, pack, watch
 from seewhy.errors import LayerError, OutputError, SeewhyError
 from seewhy.outputs import class_scores, map_arrays, with_class_scores
 from seewhy.types import Capture
@@ -34,7 +34,7 @@ def full_precision() -> AbstractContextManager[None]:
 
 
 def run(net: Any, inputs: Any) -> Any:
-    return net(inputs, training=False)
+    return call(net, inputs)
 
 
 def capture(this: Pass, ask: Ask) -> Capture:
@@ -47,12 +47,10 @@ def capture(this: Pass, ask: Ask) -> Capture:
     _questions[number] = question
     try:
         activations, gradients, outputs = graph.run(tf.constant(number, tf.int64), flat)
-    except Exception:
-        if question.error is not None:  # TensorFlow wraps what was raised while it asked back
-            raise question.error from None
-        raise
     finally:
         del _questions[number]
+    if question.error is not None:
+        raise question.error
     a, g = activations.numpy(), gradients.numpy() if this.gradients else None
     if this.channels_last:
         a, g = np.moveaxis(a, -1, 1), np.moveaxis(g, -1, 2) if g is not None else None
@@ -108,9 +106,9 @@ class _Question:
                 tf.stack([tf.zeros_like(array) if row[i] is None else row[i] for row in slopes])
                 for i, array in enumerate(floats)
             ]
-        except BaseException as error:
+        except BaseException as error:  # raised once the graph has run, since TensorFlow would log it at length
             self.error = error
-            raise
+            return [tf.zeros_like(arrays[i])[None] for i in facts.connected]
 
 
 # ---- the graph -------------------------------------------------------------------------------------------
@@ -159,7 +157,7 @@ def _body(this: Pass, facts: _Facts) -> Callable[[Any, list[Any]], Any]:
                 return following
 
             with watch(Seen(name, layer, space, follow)) as seen:
-                outputs = net(pack(structure, flat), training=False)
+                outputs = call(net, pack(structure, flat))
         activations = seen.found()
         if not tf.executing_eagerly() and activations.graph is not tf.compat.v1.get_default_graph():
             raise LayerError(

@@ -8,7 +8,7 @@ import torch
 
 from seewhy.adapter import Ask
 from seewhy.adapters import _torch_capture
-from seewhy.adapters._keras_pass import Pass
+from seewhy.adapters._keras_pass import Pass, call
 from seewhy.adapters._keras_taps import tapped
 from seewhy.adapters._torch_capture import full_precision
 from seewhy.adapters._torch_quiet import undisturbed
@@ -19,7 +19,7 @@ __all__ = ["capture", "full_precision", "run"]
 
 def run(net: Any, inputs: Any) -> Any:
     with undisturbed(net), torch.inference_mode(False), torch.no_grad():
-        return net(inputs, training=False)
+        return call(net, inputs)
 
 
 def capture(this: Pass, ask: Ask) -> Capture:
@@ -31,6 +31,6 @@ def capture(this: Pass, ask: Ask) -> Capture:
     with undisturbed(this.net):  # torch modules inside are switched between train and eval mode by Keras
         cut = _torch_capture.Pass(
             this.net, this.layer, this.name, this.n, this.space,
-            lambda: this.net(this.inputs, training=False), tap, lambda tensor: this.channels_last,
+            lambda: call(this.net, this.inputs), tap, lambda tensor: this.channels_last,
         )  # fmt: skip
         return _torch_capture.capture(cut, ask, gradients=this.gradients, logit=this.logit)

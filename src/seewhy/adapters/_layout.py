@@ -21,10 +21,16 @@ def spatial(output: Any, space: Sequence[int]) -> tuple[Any, Any]:
                     "and no longer says where in the image"
                 )
             return key, value
-    came = [tuple(v.shape) if is_array(v) else type(v).__name__ for v in candidates.values()]
+    came = [_said(v.shape) if is_array(v) else type(v).__name__ for v in candidates.values()]
     raise LayerError(
-        f"its output has no spatial axes: expected floats (n, c, h, w), got {', '.join(map(str, came)) or output}"
+        "its output has no spatial axes: expected floats with an axis for images, one for channels, and others, "
+        f"got {', '.join(came) or output}"
     )
+
+
+def _said(shape: Sequence[int | None]) -> str:
+    axes = ["n" if length is None else str(length) for length in shape]
+    return f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
 
 
 def is_floating(array: Any) -> bool:

@@ -6,6 +6,7 @@ _keras_torch.py. Channels-last is turned into channels-first here and nowhere el
 """
 
 from contextlib import AbstractContextManager
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -16,7 +17,7 @@ from seewhy.adapters import _keras_layers
 from seewhy.adapters._keras_applications import describe
 from seewhy.adapters._keras_inputs import Batch, Pictures, is_batch, place, place_photos, size
 from seewhy.adapters._keras_layers import channels_last, check
-from seewhy.adapters._keras_pass import Pass
+from seewhy.adapters._keras_pass import Pass, flatten, once
 from seewhy.errors import MissingPackageError
 from seewhy.types import Capture, LayerInfo
 
@@ -62,10 +63,15 @@ def find_layer(net: Any, layer: object) -> tuple[str, Any]:
 
 
 def layers(net: Any, batch: Batch) -> list[LayerInfo]:
-    """Every layer with spatial axes that ran in one forward pass, in order; one is marked as the default."""
+    """Every layer with spatial axes that ran in one forward pass, in order; one is marked as the default.
+
+    The pass is made once for a model and inputs of this shape: it is not compiled, and slower than those that explain.
+    """
     check(net)
     n, space = size(batch)
-    return _keras_layers.layers(net, lambda: _backend().run(net, batch.inputs), n, space)
+    shapes = tuple(tuple(array.shape[1:]) for array in flatten(batch.inputs))
+    search = partial(_keras_layers.layers, net, lambda: _backend().run(net, batch.inputs), n, space)
+    return list(once(net, ("layers", shapes), search))
 
 
 def full_precision() -> AbstractContextManager[None]:

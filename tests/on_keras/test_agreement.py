@@ -1,0 +1,38 @@
+"""One model in both worlds: lite0 on PyTorch and as a Keras model, on this process's backend."""
+
+import keras
+import numpy as np
+import pytest
+
+import seewhy
+from seewhy.photos import embedded_photo
+
+
+@pytest.fixture(scope="module")
+def keras_lite0():
+    return seewhy.load("keras:lite0")
+
+
+def numbers(array):
+    return np.asarray(keras.ops.convert_to_numpy(array))
+
+
+@pytest.mark.parametrize("photo", ["coffee", "cat", "rocket"])
+def test_same_map_and_same_best_classes(lite0, keras_lite0, photo):
+    picture = embedded_photo(photo)
+    there, here = seewhy.explain(lite0, picture), seewhy.explain(keras_lite0, picture)
+    wanted, maps = there.maps.numpy(), numbers(here.maps)
+    assert maps.shape == wanted.shape == (1, 1, 7, 7)
+    assert np.abs(maps - wanted).max() <= 1e-3 * wanted.max()
+    assert [p.label for p in here.predictions()] == [p.label for p in there.predictions()]
+    np.testing.assert_allclose(here.heatmap(), there.heatmap(), atol=1e-3)
+    assert here.describe() == there.describe()
+
+
+@pytest.mark.parametrize("method", seewhy.methods())
+def test_every_method_agrees(lite0, keras_lite0, method):
+    picture, targets = embedded_photo("coffee"), ["espresso", "cup", "tiger cat"]
+    wanted = seewhy.explain(lite0, picture, targets, method=method).maps.numpy()
+    maps = numbers(seewhy.explain(keras_lite0, picture, targets, method=method).maps)
+    assert wanted[0, 0].max() > 0
+    assert np.abs(maps - wanted).max() <= 1e-3 * wanted.max()
