@@ -23,10 +23,10 @@ check: .venv/.dev
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-bench: .venv/.bench
+bench: .venv/.bench .venv-peers/.bench
 	.venv/bin/python benchmarks
 
-docs: .venv/.demo
+docs: .venv/.dev
 	.venv/bin/python docs/make.py
 
 .venv/bin/python:
@@ -45,5 +45,10 @@ docs: .venv/.demo
 	$(PIP) -e '.[all,dev,bench]'
 	touch $@
 
+.venv-peers/.bench: benchmarks/peers-requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $< -e .
+	touch $@
+
 clean:
-	rm -rf .venv seewhy-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers seewhy-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,9 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("start.py", "torch_memory.py", "torch_peers.py")
+SCRIPTS = ("start.py", "torch_memory.py", "torch_peers.py", "keras_memory.py", "keras_peers.py")
+WITHOUT_DEVICE = ("start.py", "keras_memory.py")
 
 for script in SCRIPTS:
-    if script == "start.py" and "--device" in " ".join(sys.argv):
+    if script in WITHOUT_DEVICE and "--device" in " ".join(sys.argv):
         continue  # it knows no device
     subprocess.run([sys.executable, str(Path(__file__).with_name(script)), *sys.argv[1:]], check=True)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from _nets import RESNET_1, RESNET_8, VGG_4, Case, build  # before torchcam and pytorch-grad-cam: see there
+from _peers import Maps, assert_same_maps, likely_classes, noise, timings
 from _timing import Contender, Seconds, Wish, interleave, machine, publish, ratio, table, wishes_table
 from captum.attr import LayerGradCam
 from pytorch_grad_cam import GradCAM as PytorchGradCAM
@@ -136,28 +137,17 @@ def by_pytorch_grad_cam(work: Work) -> Contender:
 # ---- the same work ---------------------------------------------------------------------------------------
 
 
-def likely_classes(net: nn.Module, batch: Tensor) -> tuple[int, ...]:
-    """Classes of high scores: for an unlikely one the map can be blank, and blank maps would prove nothing."""
+def likely(net: nn.Module, batch: Tensor) -> tuple[int, ...]:
     with torch.no_grad():
-        best: list[int] = net(batch).mean(dim=0).topk(CLASSES).indices.tolist()
-    return tuple(best)
+        return likely_classes(net(batch).cpu().numpy(), CLASSES)
 
 
-def assert_same_maps(contenders: Sequence[Contender]) -> None:
-    """Stop unless all give the first one's maps, each within 1e-4 of its peak."""
-    first, *others = [(c.name, _maps(c)) for c in contenders]
-    peaks = first[1].max(axis=(2, 3), keepdims=True)
-    if not (peaks > 0).all():
-        raise SystemExit(f"a map of {first[0]} is blank: equal maps would prove nothing; choose other classes")
-    for name, maps in others:
-        apart = float((abs(maps - first[1]) / peaks).max()) if maps.shape == first[1].shape else float("inf")
-        if not apart <= 1e-4:
-            raise SystemExit(f"{name} and {first[0]} differ by {apart:.1e} of the peak: not the same work, not timed")
-
-
-def _maps(contender: Contender) -> npt.NDArray[np.float64]:
-    with contender.prepare() as call:
-        return np.asarray(torch.as_tensor(call()).detach().cpu(), np.float64)
+def maps_of(contenders: Sequence[Contender]) -> dict[str, Maps]:
+    found = {}
+    for contender in contenders:
+        with contender.prepare() as call:
+            found[contender.name] = np.asarray(torch.as_tensor(call()).detach().cpu(), np.float64)
+    return found
 
 
 # ---- measure ---------------------------------------------------------------------------------------------
@@ -179,7 +169,7 @@ ONE_OF_MANY = "seewhy, 1 class"
 def measure(case: Case, rounds: int, warm_ups: int, device: str, size: int) -> Timed:
     print(f"measuring {case} ...", file=sys.stderr)
     net, batch = build(case, device, size)
-    many = Work(net, case.layer, batch, likely_classes(net, batch))
+    many = Work(net, case.layer, batch, likely(net, batch))
     one = replace(many, classes=many.classes[:1])
     synchronise = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
 
@@ -191,8 +181,8 @@ def measure(case: Case, rounds: int, warm_ups: int, device: str, size: int) -> T
         by_seewhy(one, AUTO, layer=None),
     ]
     once, repeating = [by_torchcam(many), by_seewhy(many)], [by_captum(many), by_pytorch_grad_cam(many)]
-    assert_same_maps(same)
-    assert_same_maps([*once, *repeating])
+    assert_same_maps(maps_of(same))
+    assert_same_maps(maps_of([*once, *repeating]))
 
     everyone = [plain(one), plain(one, AGAIN), *same, by_seewhy(one, RANDOM, method="random-cam")]
     return Timed(
@@ -216,8 +206,7 @@ def rows(seconds: Seconds, classes: int, names: Sequence[str]) -> list[tuple[str
         (
             name,
             str(classes) if name not in (PLAIN, AGAIN) else "",
-            f"{1e3 * float(np.median(seconds[name])):.1f}",
-            ratio(seconds, name, PLAIN).text(),
+            *timings(seconds, name, PLAIN),
         )
         for name in names
     ]
@@ -249,20 +238,12 @@ def against_best(case: Case, seconds: Seconds, peers: Sequence[str], classes: in
     return Wish(what, "lower quartile ≤ 1", seen.text(), seen.low <= 1)
 
 
-def noise(timed: Sequence[Timed]) -> str:
-    """How far plain inference is from itself: nothing smaller can be seen."""
-    again = [ratio(one.one, AGAIN, PLAIN) for one in timed]
-    apart = max(max(1 - seen.low, seen.high - 1) for seen in again)
-    text = f"Noise: plain inference against itself in the same round, {', '.join(seen.text() for seen in again)}."
-    return text if apart <= 0.1 else f"**Too noisy to trust: run it again on an idle machine.** {text}"
-
-
 def report(timed: Sequence[Timed], rounds: int, where: str) -> str:
     return "\n\n".join(
         [
             "## Grad-CAM on PyTorch: seewhy and its peers",
             f"{where} Rounds after warm-ups: {rounds}; {few(rounds)} for {CLASSES} classes by those that begin anew.",
-            noise(timed),
+            noise(PLAIN, [ratio(one.one, AGAIN, PLAIN) for one in timed]),
             wishes_table([wish for one in timed for wish in wishes(one)]),
             NOTES,
             *map(case_table, timed),

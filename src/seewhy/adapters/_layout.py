@@ -21,7 +21,7 @@ def spatial(output: Any, space: Sequence[int]) -> tuple[Any, Any]:
                     "and no longer says where in the image"
                 )
             return key, value
-    came = [_said(v.shape) if is_array(v) else type(v).__name__ for v in candidates.values()]
+    came = [_said(tuple(v.shape)) if is_array(v) else type(v).__name__ for v in candidates.values()]
     raise LayerError(
         "its output has no spatial axes: expected floats with an axis for images, one for channels, and others, "
         f"got {', '.join(came) or output}"

@@ -31,7 +31,8 @@ class Pass:
     """A model that is ready to run on its inputs, and how to reach into one of its layers meanwhile."""
 
     net: nn.Module
-    layer: nn.Module
+    layer: Any
+    """A module; in Keras also an operation, such as an addition."""
     name: str
     n: int
     space: tuple[int, ...]
@@ -44,7 +45,7 @@ class Pass:
 
 _functional_heads: WeakSet[nn.Module] = WeakSet()
 """Models seen to end in a functional softmax or sigmoid: they are watched from the start, to save a second pass."""
-_runs: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+_runs: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 """How often a layer ran in the last pass: of an activation that a whole model shares, only the last run need be cut."""
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seewhy.outputs import class_scores, namespace
+from array_api_compat import array_namespace, is_jax_array
+
+from seewhy.outputs import class_scores
 from seewhy.types import Array, BoundTarget, Classes
 
 
@@ -22,10 +24,10 @@ class _Column:
 
     def __call__(self, outputs: object) -> Array:
         scores = class_scores(outputs)
-        xp = namespace(scores)
-        # the index as an array on the device of the scores: JAX compiles anew for each index that is a Python number
-        index = xp.zeros_like(scores[0, :1], dtype=xp.int32) + self.index
-        return xp.take(scores, index, axis=1)[:, 0]
+        if is_jax_array(scores):  # JAX compiles anew for each index that is a Python number and no array
+            xp = array_namespace(scores)
+            return xp.take(scores, xp.asarray([self.index]), axis=1)[:, 0]
+        return scores[:, self.index]
 
 
 def class_score(which: int | str) -> _ClassScore:
