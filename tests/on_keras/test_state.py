@@ -18,7 +18,7 @@ BACKEND = keras.config.backend()
 
 
 def trainable(*more):
-    """A compiled model in the midst of its training: frozen layers, moving statistics, dropout, an optimizer's state."""
+    """A compiled model amid its training: frozen layers, moving statistics, dropout, an optimizer's state."""
     x = image(Plain())
     y = chain(x, conv(), layers.BatchNormalization(), act(), layers.SpatialDropout2D(0.5), *more, *tail("softmax"))
     net = keras.Model(x, y)
@@ -90,7 +90,7 @@ def test_the_model_is_as_it_was_also_after_an_exception(where):
     before = snapshot(net)
     layer = net.get_layer("head" if where == "layer" else "act")
     failing.__dict__["fail"] = where == "call"
-    with pytest.raises(seewhy.SeewhyError if where == "layer" else RuntimeError, match="on purpose|no spatial axes"):
+    with pytest.raises(seewhy.SeewhyError if where == "layer" else RuntimeError, match=r"on purpose|no spatial axes"):
         seewhy.explain(net, x, fail if where == "target" else 0, layer=layer,
                        method=fail if where == "method" else "grad-cam")  # fmt: skip
     del failing.__dict__["fail"]
