@@ -50,6 +50,8 @@ def place(net: Any, inputs: Any) -> Batch:
     def move(value: Any) -> Any:
         try:
             array = value if keras.ops.is_tensor(value) else np.asarray(value)
+            if isinstance(array, np.ndarray) and array.dtype.kind in "OSUMm":
+                raise TypeError(f"no numbers, but {array.dtype}")
             floating = "float" in str(array.dtype)
             return keras.ops.convert_to_tensor(array, dtype=precision if floating else None)
         except (TypeError, ValueError) as error:
@@ -62,7 +64,7 @@ def place(net: Any, inputs: Any) -> Batch:
         placed = [move(value) for value in inputs]
     else:
         placed = move(inputs)
-    _check_shapes(net, placed)
+    placed = _fitted(net, placed)
     image = _image_of(placed)
     _check_finite(image)
     last = channels_last(net)[""]
@@ -118,28 +120,35 @@ def _check_finite(image: Any) -> None:
         raise InputError(f"{which} NaN or infinite values")
 
 
-def _check_shapes(net: Any, inputs: Any) -> None:
-    """Raise InputError where the inputs do not fit what the model says of them."""
-    wanted: Any = getattr(net, "inputs", None) or ()  # subclassed models say nothing
+def _fitted(net: Any, inputs: Any) -> Any:
+    """The inputs in the structure that the model was built on; InputError where they do not fit what it says."""
     values = _values(inputs)
+    counts = {value.shape[0] for value in values if len(value.shape)}
+    if len(counts - {1}) > 1:
+        shapes = ", ".join(str(tuple(value.shape)) for value in values)
+        raise InputError(f"expected as many images in each of the model's inputs, got {shapes}")
+    wanted: Any = getattr(net, "inputs", None) or ()  # subclassed models say nothing
     if not wanted:
-        return
-    if len(values) != len(wanted):
-        names = ", ".join(tensor.name for tensor in wanted)
+        return inputs
+    names = [tensor.name for tensor in wanted]
+    if isinstance(net.input, Mapping):  # the model was built on a dict with keys of its own
+        keys = {id(tensor): str(key) for key, tensor in net.input.items()}
+        names = [keys.get(id(tensor), tensor.name) for tensor in wanted]
+    named = isinstance(inputs, Mapping)
+    if len(values) != len(wanted) or (named and set(inputs) != set(names)):
+        given = f" ({', '.join(map(str, inputs))})" if named else ""
         raise InputError(
-            f"the model takes {len(wanted)} input{'s' * (len(wanted) != 1)} ({names}), got {len(values)}: "
+            f"the model takes {len(wanted)} input{'s' * (len(wanted) != 1)} ({', '.join(names)}), "
+            f"got {len(values)}{given}: "
             "pass a tuple in this order, or a dict by these names"
         )
-    if isinstance(inputs, Mapping):
-        by_name = {tensor.name: tensor for tensor in wanted}
-        if set(by_name) != set(inputs):
-            return  # the model was built on a dict with keys of its own: Keras knows them
-        wanted = [by_name[key] for key in inputs]
+    values = [inputs[name] for name in names] if named else values
     for tensor, value in zip(wanted, values, strict=True):
         shape, came = tuple(tensor.shape), tuple(value.shape)
         if len(shape) == len(came) and all(w in (None, g) for w, g in zip(shape, came, strict=True)):
             continue
         raise InputError(f"expected {tensor.name} as {_said(shape)}, got {came}{_hint(shape, came)}")
+    return keras.tree.pack_sequence_as(net.input, values)
 
 
 def _said(shape: tuple[int | None, ...]) -> str:

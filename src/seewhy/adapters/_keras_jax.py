@@ -141,8 +141,10 @@ def _compile(this: Pass, weights: Any, flat: list[Any]) -> _Forward:
     return _Forward(run, facts)
 
 
-_OUT_OF_REACH = "the layer {!r} runs inside a loop or a function compiled of its own, where it cannot be reached: "
+_OUT_OF_REACH = (
+    "the layer {!r} runs inside a loop or a function compiled of its own, where it cannot be reached: "
     "choose one outside"
+)
 
 
 def _body(this: Pass, facts: _Facts, shape_of: Callable[[Callable[[], Any]], Any]) -> Callable[[Any, list[Any]], Any]:
