@@ -34,7 +34,8 @@ def check_classes(classes: npt.NDArray[np.float32] | None) -> None:
 
 def did_not_run(name: str, layer: object, problem: LayerError | None) -> LayerError:
     """The error for a layer that left nothing to explain."""
-    why = problem or "it did not run in the forward pass"
+    quantized = getattr(layer, "quantization_mode", None) is not None  # Keras runs such a layer in another way
+    why = problem or ("it is quantized, and cannot be reached" if quantized else "it did not run in the forward pass")
     return LayerError(
         f"the layer {name!r} ({type(layer).__name__}) cannot be explained: {why}; choose another one, "
         "seewhy.layers(model, images) lists them"

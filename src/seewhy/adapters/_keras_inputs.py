@@ -131,8 +131,9 @@ def _fitted(net: Any, inputs: Any) -> Any:
     if not wanted:
         return inputs
     names = [tensor.name for tensor in wanted]
-    if isinstance(net.input, Mapping):  # the model was built on a dict with keys of its own
-        keys = {id(tensor): str(key) for key, tensor in net.input.items()}
+    structure = net.input if isinstance(net, keras.Function) else wanted[0]  # a Sequential has one
+    if isinstance(structure, Mapping):  # the model was built on a dict with keys of its own
+        keys = {id(tensor): str(key) for key, tensor in structure.items()}
         names = [keys.get(id(tensor), tensor.name) for tensor in wanted]
     named = isinstance(inputs, Mapping)
     if len(values) != len(wanted) or (named and set(inputs) != set(names)):
@@ -148,7 +149,7 @@ def _fitted(net: Any, inputs: Any) -> Any:
         if len(shape) == len(came) and all(w in (None, g) for w, g in zip(shape, came, strict=True)):
             continue
         raise InputError(f"expected {tensor.name} as {_said(shape)}, got {came}{_hint(shape, came)}")
-    return keras.tree.pack_sequence_as(net.input, values)
+    return keras.tree.pack_sequence_as(structure, values)
 
 
 def _said(shape: tuple[int | None, ...]) -> str:

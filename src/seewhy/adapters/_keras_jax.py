@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from seewhy.adapter import Ask
 from seewhy.adapters._checks import NO_GRADIENT
-from seewhy.adapters._keras_pass import Pass, Seen, call, class_values, compiled, flatten, pack, tracing, watch
+from seewhy.adapters._keras_pass import Pass, Seen, call, class_values, compiled, flatten, form, pack, tracing, watch
 from seewhy.adapters._layout import is_floating
 from seewhy.errors import LayerError, OutputError
 from seewhy.outputs import class_scores, map_arrays, with_class_scores
@@ -35,7 +35,7 @@ def full_precision() -> AbstractContextManager[None]:
     return context
 
 
-def run(net: Any, inputs: Any) -> Any:
+def run(net: Any, inputs: Any, restart: Callable[[], None]) -> Any:
     """The shapes of a pass; nothing is computed."""
     structure: dict[str, Any] = {}
 
@@ -48,6 +48,7 @@ def run(net: Any, inputs: Any) -> Any:
     except Exception as error:
         if not _looks_at_values(error):
             raise
+        restart()
         return call(net, inputs)
     return pack(structure["outputs"], shapes)
 
@@ -73,13 +74,20 @@ _VALUES_NEEDED = (
 def capture(this: Pass, ask: Ask) -> Capture:
     """One pass, see seewhy.adapters.keras.capture."""
     flat = flatten(this.inputs)
-    signature = (str(type(this.inputs)), *((array.shape, str(array.dtype)) for array in flat))
+    signature = (*form(this.inputs), *((array.shape, str(array.dtype)) for array in flat))
     weights = _weights(this.net)
     forward = compiled(this, signature, lambda: _compile(this, weights, flat))
     try:
         activations, outputs, asked, back = forward.run(weights, flat)
     except jax.errors.UnexpectedTracerError as error:
         raise LayerError(_OUT_OF_REACH.format(this.name)) from error
+    except Exception as error:
+        if not _looks_at_values(error):
+            raise
+        raise LayerError(
+            f"after the layer {this.name!r} the model looks at values (`if x > 0`, float(x)), through which JAX takes "
+            "no gradient: choose a later layer, or a method without gradients"
+        ) from error
     facts = forward.facts
     floats = [i for i, array in enumerate(asked) if is_floating(array)]
     classes = class_values(pack(facts.asked, asked), activations.shape, this.n)
@@ -99,7 +107,7 @@ def capture(this: Pass, ask: Ask) -> Capture:
         n, k = scores.shape
         seeds = jnp.broadcast_to(jnp.eye(k, dtype=scores.dtype)[:, None], (k, n, k))
         (seeds,) = jax.vmap(slopes)(seeds)
-        gradients = _pull_back(back, seeds, this.channels_last)
+        gradients = forward.pull_back(back, seeds)
         if not bool(jnp.any(gradients)):
             blotted = _blotted(this, weights, flat)
             if not bool(jnp.isnan(scored([blotted[i] for i in floats])).any()):
@@ -123,12 +131,14 @@ class _Facts:
 class _Forward:
     run: Callable[[Any, list[Any]], Any]
     """(weights, inputs) -> activations (n, c, *s), outputs, asked outputs, the way back from these to the layer."""
+    pull_back: Callable[[Any, list[Any]], Any]
+    """Seeds (k, *output) taken back through the tail: d scores / d activations, (n, k, c, *s)."""
     facts: _Facts
 
 
 def _compile(this: Pass, weights: Any, flat: list[Any]) -> _Forward:
     """The compiled forward pass; a model that looks at values can only run as it is."""
-    facts = _Facts()
+    facts, turned = _Facts(), this.channels_last
     run = jax.jit(_body(this, facts, jax.eval_shape))
     try:
         run.trace(weights, flat)
@@ -137,8 +147,9 @@ def _compile(this: Pass, weights: Any, flat: list[Any]) -> _Forward:
     except Exception as error:
         if not _looks_at_values(error):
             raise
-        return _Forward(_body(this, facts, lambda function: function()), facts)
-    return _Forward(run, facts)
+        return _Forward(_body(this, facts, lambda function: function()), partial(_pull_back, turned), facts)
+    # a function of its own for each model: what JAX keeps of it is freed with it
+    return _Forward(run, jax.jit(partial(_pull_back, turned)), facts)
 
 
 _OUT_OF_REACH = (
@@ -161,7 +172,7 @@ def _body(this: Pass, facts: _Facts, shape_of: Callable[[Callable[[], Any]], Any
             runs = seen.runs
             return seen.found()
 
-        zero = shape_of(first)
+        zero = shape_of(first) if gradients else None
 
         def tail(delta: Any) -> Any:
             def follow(array: Any, run: int) -> Any:
@@ -174,11 +185,10 @@ def _body(this: Pass, facts: _Facts, shape_of: Callable[[Callable[[], Any]], Any
             arrays = flatten(asked)
             return [a for a in arrays if is_floating(a)], (seen.found(), flatten(outputs), arrays)
 
-        delta = jnp.zeros(zero.shape, zero.dtype)
-        if gradients:
-            _, back, found = jax.vjp(tail, delta, has_aux=True)
+        if zero is not None:
+            _, back, found = jax.vjp(tail, jnp.zeros(zero.shape, zero.dtype), has_aux=True)
         else:
-            back, (_, found) = None, tail(delta)
+            back, (_, found) = None, tail(None)
         activations, outputs, asked = found
         activations = _full_precision(activations)
         return jnp.moveaxis(activations, -1, 1) if turned else activations, outputs, asked, back
@@ -200,9 +210,7 @@ def _blotted(this: Pass, weights: Any, flat: list[Any]) -> list[Any]:
     return flatten(heads.asked(outputs, this.logit)[1])
 
 
-@partial(jax.jit, static_argnums=2)
-def _pull_back(back: Any, seeds: list[Any], turned: bool) -> Any:
-    """Seeds (k, *output) taken back through the tail: d scores / d activations, (n, k, c, *s)."""
+def _pull_back(turned: bool, back: Any, seeds: list[Any]) -> Any:
     (slopes,) = jax.vmap(back)(seeds)
     slopes = jnp.moveaxis(_full_precision(slopes), 0, 1)
     return jnp.moveaxis(slopes, -1, 2) if turned else slopes

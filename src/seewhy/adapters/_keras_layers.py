@@ -31,17 +31,24 @@ ATTENTION = (
 def named_layers(net: Any) -> dict[str, Any]:
     """Every layer, and every operation of a functional model such as `x + y`, by its path: `outer/inner`.
 
-    One that is shared goes by the first path that leads to it.
+    One that is shared goes by the first path that leads to it. Layers side by side that have one name are numbered, as
+    a subclassed model can have them: `conv#1`, `conv#2`.
     """
     return dict(_walk(net, "", {id(net)}))
 
 
 def _walk(part: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    for child in _children(part):
-        if id(child) in seen or isinstance(child, keras.layers.InputLayer):
+    children = [child for child in _children(part) if not isinstance(child, keras.layers.InputLayer)]
+    named: dict[str, list[Any]] = {}
+    for child in children:
+        named.setdefault(child.name, []).append(child)
+    for child in children:
+        if id(child) in seen:
             continue
         seen.add(id(child))
-        name = f"{prefix}{child.name}"
+        alike = named[child.name]
+        number = f"#{1 + next(i for i, other in enumerate(alike) if other is child)}" if len(alike) > 1 else ""
+        name = f"{prefix}{child.name}{number}"
         yield name, child
         yield from _walk(child, f"{name}/", seen)
 
@@ -69,7 +76,7 @@ def find_layer(net: Any, layer: object) -> tuple[str, Any]:
         return found
     if layer in named:
         return layer, named[layer]
-    inner = [name for name in named if name.endswith(f"/{layer}")] if layer else []
+    inner = [name for name in named if f"/{name}".partition("#")[0].endswith(f"/{layer}")] if layer else []
     if len(inner) > 1:
         raise LayerError(f"{len(inner)} layers are called {layer!r}: give one of the paths {', '.join(inner)}")
     if not inner:
@@ -99,13 +106,24 @@ def channels_last(net: Any) -> dict[str, bool]:
     named = named_layers(net)
     own = [getattr(layer, "data_format", None) for layer in named.values()]
     latest = next(filter(None, own), keras.config.image_data_format())
-    formats = {"": latest}
+    formats = {"": _input_format(net, latest)}
     for name, said in zip(named, own, strict=True):
         latest = said or latest
         formats[name] = latest
         for outer in _containers(name):  # what a nested model hands on was made by its last layer
             formats[outer] = latest
     return {name: found != "channels_first" for name, found in formats.items()}
+
+
+def _input_format(net: Any, first: str) -> str:
+    """How the model's images lie, if its first layers say `first`: a model may turn its input before them."""
+    inputs: Any = getattr(net, "inputs", None) or ()
+    if len(inputs) == 1 and len(inputs[0].shape) == 4:
+        _, front, _, back = inputs[0].shape
+        here, there = (front, back) if first == "channels_first" else (back, front)
+        if here not in (1, 3) and there in (1, 3):
+            return "channels_last" if first == "channels_first" else "channels_first"
+    return first
 
 
 def _containers(name: str) -> list[str]:
@@ -116,16 +134,20 @@ def _containers(name: str) -> list[str]:
 # ---- search ----------------------------------------------------------------------------------------------
 
 
-def layers(net: Any, run: Callable[[], Any], n: int, space: tuple[int, ...]) -> list[LayerInfo]:
+def layers(net: Any, run: Callable[[Callable[[], None]], Any], n: int, space: tuple[int, ...]) -> list[LayerInfo]:
     """Every layer with spatial axes that ran, in the order in which they finished; one is marked as the default.
 
     `space` holds the spatial axes of the input. Where no convolution ran none is marked.
     """
-    search = Search()
+    searches = [Search()]
     named = named_layers(net)
     lasts = channels_last(net)
 
+    def restart() -> None:  # for a backend that has to run the model in another way
+        searches[:] = [Search()]
+
     def finish(name: str, layer: Any, output: Any) -> None:
+        [search] = searches
         if isinstance(layer, MATMULS):
             search.matmul()
         if isinstance(layer, ATTENTION):
@@ -143,7 +165,8 @@ def layers(net: Any, run: Callable[[], Any], n: int, space: tuple[int, ...]) -> 
         search.finish(name, type(layer).__name__, shape, array)
 
     with tapped({layer: partial(finish, name, layer) for name, layer in named.items()}):
-        outputs = run()
+        outputs = run(restart)
+    [search] = searches
     chosen = search.chosen(_class_count(outputs, lasts[""]))
     return search.infos(chosen[0] if chosen else None)
 

@@ -1,7 +1,7 @@
 """What the backends share: one pass, what it leaves, and functions compiled once for a model."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -142,22 +142,41 @@ def once(net: Any, what: object, make: Callable[[], T]) -> T:
     """What `make` made of this model; made anew once the model is another one."""
     key = (what, _fingerprint(net))
     kept = _compiled.setdefault(net, {})
-    if key not in kept:
+    found: T | None = kept.get(key)
+    if found is None:
         with tracing:
-            if key not in kept:
+            found = kept.get(key)
+            if found is None:
                 for old in [old for old in kept if old[-1] != key[-1]]:
                     del kept[old]
-                kept[key] = make()
-    found: T = kept[key]
+                found = kept[key] = make()
     return found
+
+
+def form(inputs: Any) -> tuple[object, ...]:
+    """What tells inputs of another structure, such as a dict whose keys come in another order."""
+    return (type(inputs).__name__, *(inputs if isinstance(inputs, Mapping) else ()))
 
 
 def _fingerprint(net: Any) -> tuple[object, ...]:
     """What tells that a model was changed after it was compiled: other layers, another activation, another precision.
 
-    Weights are inputs of what is compiled; other attributes of a layer are taken as they were, as Keras itself does.
+    Weights are inputs of what is compiled, but for the statistics of Normalization layers, which are not variables.
+    Other attributes of a layer are taken as they were, as Keras itself does.
     """
     return tuple(
-        (ref(layer), getattr(layer, "activation", None), str(getattr(layer, "dtype_policy", "")))
+        (ref(layer), _activation(layer), str(getattr(layer, "dtype_policy", "")), _statistics(layer))
         for layer in named_layers(net).values()
     )
+
+
+def _activation(layer: Any) -> object:
+    activation = getattr(layer, "activation", None)
+    return getattr(activation, "__func__", activation)  # a method of the model's own would keep the model
+
+
+def _statistics(layer: Any) -> object:
+    if not isinstance(layer, keras.layers.Normalization):
+        return None
+    known = (getattr(layer, name, None) for name in ("mean", "variance"))  # none before it is adapted
+    return tuple(None if array is None else keras.ops.convert_to_numpy(array).tobytes() for array in known)

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from seewhy.adapter import Ask
 from seewhy.adapters._checks import NO_GRADIENT
-from seewhy.adapters._keras_pass import Pass, Seen, call, class_values, compiled, flatten, pack, watch
+from seewhy.adapters._keras_pass import Pass, Seen, call, class_values, compiled, flatten, form, pack, watch
 from seewhy.errors import LayerError, OutputError, SeewhyError
 from seewhy.outputs import class_scores, map_arrays, with_class_scores
 from seewhy.types import Capture
@@ -33,7 +33,7 @@ def full_precision() -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def run(net: Any, inputs: Any) -> Any:
+def run(net: Any, inputs: Any, restart: Callable[[], None]) -> Any:
     return call(net, inputs)
 
 
@@ -41,7 +41,7 @@ def capture(this: Pass, ask: Ask) -> Capture:
     """One pass, see seewhy.adapters.keras.capture."""
     flat = flatten(this.inputs)
     signature = [tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype) for tensor in flat]
-    graph = compiled(this, (str(type(this.inputs)), *signature), lambda: _trace(this, signature))
+    graph = compiled(this, (*form(this.inputs), *signature), lambda: _trace(this, signature))
     question = _Question(ask, this.n, this.gradients)
     number = next(_numbers)
     _questions[number] = question
@@ -56,7 +56,7 @@ def capture(this: Pass, ask: Ask) -> Capture:
         a, g = np.moveaxis(a, -1, 1), np.moveaxis(g, -1, 2) if g is not None else None
     scores = cast(Any, question.scores)
     return Capture(
-        a, g, scores.numpy(), map_arrays(pack(graph.facts.raw, outputs), _numpy), question.classes, graph.facts.head
+        a, g, np.asarray(scores), map_arrays(pack(graph.facts.raw, outputs), _numpy), question.classes, graph.facts.head
     )
 
 
@@ -137,6 +137,8 @@ def _trace(this: Pass, signature: Sequence[Any]) -> _Graph:
     try:
         function.get_concrete_function(number, exact)
         return _Graph(function, facts)
+    except SeewhyError:
+        raise
     except Exception:  # code that looks at values, such as `if x > 0` or x.numpy(), fails in Keras's own fit too
         return _Graph(body, facts)
 

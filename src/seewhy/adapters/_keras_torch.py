@@ -17,7 +17,7 @@ from seewhy.types import Capture
 __all__ = ["capture", "full_precision", "run"]
 
 
-def run(net: Any, inputs: Any) -> Any:
+def run(net: Any, inputs: Any, restart: Callable[[], None]) -> Any:
     with undisturbed(net), torch.inference_mode(False), torch.no_grad():
         return call(net, inputs)
 

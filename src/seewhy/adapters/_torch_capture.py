@@ -70,7 +70,7 @@ def capture(this: Pass, ask: Ask, *, gradients: bool, logit: bool) -> Capture:
     check_classes(classes)
 
     with torch.set_grad_enabled(gradients), torch.inference_mode(False):
-        scores = ask(map_arrays(outputs, _full_precision), classes)
+        scores = torch.as_tensor(ask(map_arrays(outputs, _full_precision), classes))
         slopes = _gradients(scores, run.activations) if gradients else None
     if this.is_channels_last(run.activations):
         run.activations = run.activations.movedim(-1, 1)

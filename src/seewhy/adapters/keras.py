@@ -12,13 +12,20 @@ from typing import Any
 
 import keras
 
+from seewhy.errors import MissingPackageError
+
+if int(keras.__version__.partition(".")[0]) < 3:  # before what follows is imported, which needs Keras 3
+    raise MissingPackageError(
+        f"Keras {keras.__version__} is installed, and seewhy explains models of Keras 3: pip install 'keras>=3', and "
+        "save the model as .keras"
+    )
+
 from seewhy.adapter import Ask
 from seewhy.adapters import _keras_layers
 from seewhy.adapters._keras_applications import describe
 from seewhy.adapters._keras_inputs import Batch, Pictures, is_batch, place, place_photos, size
 from seewhy.adapters._keras_layers import channels_last, check
-from seewhy.adapters._keras_pass import Pass, flatten, once
-from seewhy.errors import MissingPackageError
+from seewhy.adapters._keras_pass import Pass, flatten, form, once
 from seewhy.types import Capture, LayerInfo
 
 __all__ = [
@@ -37,11 +44,6 @@ __all__ = [
 
 def _backend() -> Any:
     """The file for the backend that this process runs Keras on."""
-    if int(keras.__version__.partition(".")[0]) < 3:
-        raise MissingPackageError(
-            f"Keras {keras.__version__} is installed, and seewhy explains models of Keras 3: pip install 'keras>=3', "
-            "save the model there as .keras"
-        )
     name = keras.config.backend()
     if name not in ("tensorflow", "jax", "torch"):
         raise MissingPackageError(
@@ -69,8 +71,8 @@ def layers(net: Any, batch: Batch) -> list[LayerInfo]:
     """
     check(net)
     n, space = size(batch)
-    shapes = tuple(tuple(array.shape[1:]) for array in flatten(batch.inputs))
-    search = partial(_keras_layers.layers, net, lambda: _backend().run(net, batch.inputs), n, space)
+    shapes = (*form(batch.inputs), *(tuple(array.shape[1:]) for array in flatten(batch.inputs)))
+    search = partial(_keras_layers.layers, net, lambda restart: _backend().run(net, batch.inputs, restart), n, space)
     return list(once(net, ("layers", shapes), search))
 
 

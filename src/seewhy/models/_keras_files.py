@@ -10,7 +10,7 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
@@ -180,7 +180,11 @@ def _foreign(keras: Any, entry: dict[str, Any]) -> _Foreign | None:
 
 def _is_function_of_keras(keras: Any, name: str, module: str) -> bool:
     parts = module.split(".")
-    spaces = _BUILT_IN if parts[0] != "keras" else {*parts[1:2]} & {*_BUILT_IN, "ops", "random"}
+    spaces: Iterable[str] = ()  # of any other module even a name that Keras has too would be imported from there
+    if module in ("", "builtins"):
+        spaces = _BUILT_IN
+    elif parts[0] == "keras":
+        spaces = {*parts[1:2]} & {*_BUILT_IN, "ops", "random"}
     known = any(callable(getattr(getattr(keras, space, None), name, None)) for space in spaces)
     return known and name not in ("get", "serialize", "deserialize")
 
