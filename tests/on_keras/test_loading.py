@@ -768,3 +768,12 @@ def test_the_scheme_is_listed():
     scheme = next(s for s in seewhy.models.schemes() if s.form == "keras:NAME")
     assert scheme.installed
     assert scheme.extra == "keras"
+
+
+def test_a_function_of_another_module_is_foreign_whatever_its_name():
+    """Keras up to 3.8 would import that module; the installed one may not, so what we find is asked directly."""
+    from seewhy.models import _keras_files
+
+    for module, own in (("builtins", True), ("evil", False), ("keras.activations", True), ("keras.evil", False)):
+        entry = {"module": module, "class_name": "function", "config": "relu", "registered_name": "function"}
+        assert (_keras_files._foreign(keras, entry) is None) == own, module

@@ -1,0 +1,142 @@
+"""Corners of models that once gave a wrong answer, or none."""
+
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import seewhy
+from seewhy.maps import to_numpy
+
+RANDOM = np.random.default_rng(0)
+
+
+def batch(*shape):
+    return RANDOM.normal(size=shape).astype(np.float32)
+
+
+def test_inputs_by_name_come_in_any_order():
+    class Two(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other = layers.Conv2D(3, 3), layers.Conv2D(3, 3)
+            self.pool, self.top = layers.GlobalAveragePooling2D(), layers.Dense(2)
+
+        def call(self, inputs):
+            return self.top(self.pool(self.one(inputs["a"]) - 2 * self.other(inputs["b"])))
+
+    a, b = batch(2, 6, 6, 3), batch(2, 6, 6, 3)
+    net = Two()
+    wanted = keras.ops.convert_to_numpy(net({"a": a, "b": b}))
+    for inputs in ({"a": a, "b": b}, {"b": b, "a": a}):
+        scores = to_numpy(seewhy.explain(net, inputs, 1, layer=net.one).scores)[:, 0]
+        np.testing.assert_allclose(scores, wanted[:, 1], rtol=1e-4, atol=1e-5)
+
+
+def test_new_statistics_of_a_normalization_are_seen():
+    normalise = layers.Normalization()
+    normalise.adapt(np.full((4, 6, 6, 3), 2.0, np.float32) + batch(4, 6, 6, 3))
+    net = keras.Sequential(
+        [keras.Input((6, 6, 3)), normalise, layers.Conv2D(3, 3), layers.GlobalAveragePooling2D(), layers.Dense(2)]
+    )
+    x = batch(2, 6, 6, 3)
+    seewhy.explain(net, x, 1)
+    normalise.adapt(50 * batch(8, 6, 6, 3))
+    scores = to_numpy(seewhy.explain(net, x, 1).scores)[:, 0]
+    np.testing.assert_allclose(scores, keras.ops.convert_to_numpy(net(x))[:, 1], rtol=1e-4, atol=1e-5)
+
+
+def test_siblings_of_one_name_are_told_apart():
+    class Twins(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other = layers.Conv2D(3, 3, name="conv"), layers.Conv2D(3, 3, name="conv")
+            self.pool, self.top = layers.GlobalAveragePooling2D(), layers.Dense(2)
+
+        def call(self, x):
+            return self.top(self.pool(self.other(self.one(x))))
+
+    net, x = Twins(), batch(1, 8, 8, 3)
+    net(x)
+    assert seewhy.explain(net, x, 0, layer=net.one).layer == "conv#1"
+    assert seewhy.explain(net, x, 0, layer="conv#2").maps.shape == (1, 1, 4, 4)
+    with pytest.raises(seewhy.SeewhyError, match=r"2 layers are called 'conv'.*conv#1, conv#2"):
+        seewhy.explain(net, x, 0, layer="conv")
+
+
+def test_a_model_that_turns_its_input():
+    """As models that were converted from PyTorch do: photos come channels first, the convolutions want them last."""
+    x = image = keras.Input((3, 8, 10))
+    x = layers.Conv2D(4, 3, data_format="channels_last")(layers.Permute((2, 3, 1))(x))
+    net = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    explanation = seewhy.explain(net, batch(2, 3, 8, 10), 0)
+    assert explanation.maps.shape == (2, 1, 6, 8)
+    assert explanation.heatmap(0).shape == (8, 10)
+    photo = np.zeros((30, 40, 3), np.uint8)
+    prepared = seewhy.Preprocess(size=(8, 10), resize=(8, 10), mean=(0,) * 3, std=(1,) * 3)
+    assert seewhy.explain(net, photo, 0, preprocess=prepared).heatmap().shape == (30, 40)
+
+
+def test_a_model_whose_activation_is_its_own_method_is_freed():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.conv = layers.Conv2D(3, 3, activation=self.bend)
+            self.pool, self.top = layers.GlobalAveragePooling2D(), layers.Dense(2)
+
+        def bend(self, x):
+            return keras.ops.softsign(x)
+
+        def call(self, x):
+            return self.top(self.pool(self.conv(x)))
+
+    net, x = Own(), batch(1, 8, 8, 3)
+    net(x)
+    seewhy.explain(net, x, 0)
+    gone = weakref.ref(net)
+    del net
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "random-cam"])
+def test_a_target_that_gives_numpy(method):
+    net = keras.Sequential(
+        [keras.Input((8, 8, 3)), layers.Conv2D(3, 3), layers.GlobalAveragePooling2D(), layers.Dense(2)]
+    )
+
+    def target(outputs):
+        return np.ones(len(outputs), np.float32)
+
+    if method == "grad-cam":
+        with pytest.raises(seewhy.SeewhyError, match="does not depend on the layer"):
+            seewhy.explain(net, batch(2, 8, 8, 3), target)
+    else:
+        assert seewhy.explain(net, batch(2, 8, 8, 3), target, method=method).scores.shape == (2, 1)
+
+
+def test_layers_of_a_model_that_looks_at_values_run_once():
+    class Looks(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.pool, self.top = layers.Conv2D(3, 3), layers.GlobalAveragePooling2D(), layers.Dense(2)
+
+        def call(self, x):
+            y = self.conv(x)
+            return self.top(self.pool(y if float(keras.ops.max(x)) > 0 else -y))
+
+    net, x = Looks(), batch(1, 8, 8, 3)
+    net(x)
+    assert [info.runs for info in seewhy.layers(net, x)] == [1]
+
+
+def test_a_quantized_layer_is_said_to_be_one():
+    x = image = keras.Input((8, 8, 3))
+    x = layers.Dense(4, name="mix")(x)
+    net = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    net.get_layer("mix").quantize("int8")
+    with pytest.raises(seewhy.SeewhyError, match=r"'mix'.*it is quantized"):
+        seewhy.explain(net, batch(1, 8, 8, 3), 0, layer="mix")
