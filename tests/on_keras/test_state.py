@@ -201,14 +201,50 @@ def test_threads_see_their_own_activations_only():
     assert not _keras_taps._tapped
 
 
+def test_a_thread_that_only_predicts_is_left_alone():
+    """While another thread is in the midst of explaining, in each of its passes."""
+    inside, done, explaining = threading.Semaphore(0), threading.Semaphore(0), None
+
+    class Gate(layers.Layer):
+        def call(self, x):
+            if threading.current_thread() is explaining:
+                inside.release()
+                assert done.acquire(timeout=60)
+            return x
+
+    plain, x = Plain(), Plain().batch().astype("float32")
+    image_in = image(plain)
+    net = plain.fill(keras.Model(image_in, chain(image_in, conv(), Gate(), act(), *tail("softmax"))))
+    found = []
+    explaining = threading.Thread(target=lambda: found.append(seewhy.explain(net, x, lambda y: y[:, 1] * 2)))
+    expected = ops.convert_to_numpy(net(x))
+    explaining.start()
+    while explaining.is_alive():
+        if inside.acquire(timeout=0.05):
+            np.testing.assert_array_equal(ops.convert_to_numpy(net(x)), expected)
+            done.release()
+    explaining.join()
+    np.testing.assert_allclose(
+        to_numpy(found[0].maps)[:, 0], plain.maps(x, lambda y: y[:, 1] * 2), rtol=1e-3, atol=1e-5
+    )
+
+
 # ---- let go ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["functional", "nested", "subclassed"])
+def looking(y):
+    return y * 2 if ops.mean(y) > -1e9 else y  # which cannot be compiled
+
+
+@pytest.mark.parametrize("kind", ["functional", "nested", "subclassed", "looking at values"])
 def test_a_model_that_was_explained_is_freed(kind):
-    plain = Plain()
-    net = {"functional": functional, "nested": nested, "subclassed": lambda plain: Subclassed()}[kind](plain)
-    x = plain.batch().astype("float32")
+    plain, x = Plain(), Plain().batch().astype("float32")
+    net = {
+        "functional": functional,
+        "nested": nested,
+        "subclassed": lambda plain: Subclassed(),
+        "looking at values": lambda plain: Subclassed(end=looking),
+    }[kind](plain)
     net(x)
     explainer = seewhy.Explainer(net)
     explanation = explainer(x, lambda y: y[:, 0])
