@@ -1,5 +1,7 @@
 """What all tests on Keras share. The backend is the one that KERAS_BACKEND names; the Makefile runs them on each."""
 
+import random
+import tempfile
 import warnings
 
 import pytest
@@ -7,6 +9,16 @@ import pytest
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # TensorFlow's own, while it is imported
     import keras
+
+if keras.config.backend() == "jax":
+    import jax
+
+    # small nets are compiled longer than they run, and alike ones again and again
+    _compiled = tempfile.TemporaryDirectory()
+    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_compilation_cache_dir", _compiled.name)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -18,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
-    keras.utils.set_random_seed(0)
+    random.seed(0)  # from which Keras draws the seeds of its layers; its own set_random_seed imports TensorFlow
 
 
 @pytest.fixture
@@ -35,7 +47,4 @@ def double():
 
 def _set_jax(double: bool) -> None:
     if keras.config.backend() == "jax":
-        import jax
-
         jax.config.update("jax_enable_x64", double)
-        jax.config.update("jax_disable_most_optimizations", double)  # small nets are compiled longer than they run

@@ -177,6 +177,16 @@ def channels_first(plain: Plain):
     return keras.Model(x, chain(x, conv(plain.axes, **first), act(), *tail(**first)))
 
 
+def turned_within(plain: Plain):
+    """A part that works channels first, in a model that works channels last."""
+    first = {"data_format": "channels_first"}
+    x = keras.Input((3, *plain.size))
+    inner = keras.Model(x, chain(x, conv(plain.axes, **first), act()), name="inner")
+    x = image(plain)
+    y = inner(ops.moveaxis(getattr(layers, f"ZeroPadding{plain.axes}D")(0)(x), -1, 1))
+    return keras.Model(x, chain(y, *tail(**first)))
+
+
 def with_numbers(plain: Plain, wrap):
     """An image and a vector of numbers, as a list, or as a dict with keys of its own."""
     inputs = {"image": image(plain), "numbers": keras.Input((2,), name="numbers")}
@@ -203,6 +213,8 @@ FORMS = {
     "fused": (fused, "conv"),
     "normalised": (normalised, "norm"),
     "channels first": (channels_first, "act"),
+    "turned within": (turned_within, "inner/act"),
+    "turned within itself": (turned_within, "inner"),
     "dict of outputs": (lambda plain: with_outputs(plain, dict), "act"),
     "list of outputs": (lambda plain: with_outputs(plain, lambda parts: list(parts.values())), "act"),
 }

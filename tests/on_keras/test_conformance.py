@@ -35,6 +35,8 @@ def built(form, axes=2):
 
 
 IN_FLOAT32 = ("operations", "normalised")
+# since TensorFlow has no channels-first convolutions in 1-D and 2-D on a CPU
+IN_3D = ("channels first", "turned within", "turned within itself")
 
 
 def batch_for(form, plain):
@@ -73,8 +75,7 @@ def test_equals_its_replica(method, target, axes):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_however_the_model_is_written(form):
-    # in 3-D, since TensorFlow has no channels-first convolutions in 1-D and 2-D on a CPU
-    plain, net = built(form, 3 if form == "channels first" else 2)
+    plain, net = built(form, 3 if form in IN_3D else 2)
     asked, scores = TARGETS["top"]
     explanation = seewhy.explain(net, batch_for(form, plain), asked, layer=FORMS[form][1])
     check(explanation, plain, plain.batch(), "grad-cam", scores, form)

@@ -3,6 +3,7 @@
 import gc
 import threading
 import weakref
+from functools import cache
 
 import keras
 import numpy as np
@@ -71,24 +72,15 @@ def test_the_model_is_as_it_was(score):
     assert snapshot(net)["attributes"][1:-1] == before["attributes"][1:-1]
 
 
-class Failing(layers.Layer):
-    fail = False
-
-    def call(self, x):
-        if self.fail:
-            raise RuntimeError("broken on purpose")
-        return x
-
-
 @pytest.mark.parametrize("where", ["call", "target", "method", "layer"])
 def test_the_model_is_as_it_was_also_after_an_exception(where):
     def fail(*_):
         raise RuntimeError("broken on purpose")
 
-    failing = Failing()
-    net, x = trainable(failing), Plain().batch().astype("float32")
+    net, x = trainable(), Plain().batch().astype("float32")
     before = snapshot(net)
     layer = net.get_layer("head" if where == "layer" else "act")
+    failing = net.get_layer("failing")
     failing.__dict__["fail"] = where == "call"
     with pytest.raises(seewhy.SeewhyError if where == "layer" else RuntimeError, match=r"on purpose|no spatial axes"):
         seewhy.explain(net, x, fail if where == "target" else 0, layer=layer,
@@ -148,6 +140,24 @@ def test_a_tensor_that_wants_a_gradient_gets_none():
     assert x.grad is None
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="modules of PyTorch can be layers there only")
+def test_torch_modules_inside_are_run_in_eval_mode_and_left_in_train_mode():
+    import torch
+
+    module = torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Dropout(0.9))
+    x = keras.Input((3, 6, 7))
+    wrapped = layers.TorchModuleWrapper(module, output_shape=(None, 3, 6, 7))
+    convolution = layers.Conv2D(5, 3, data_format="channels_first", name="conv")
+    net = keras.Model(x, chain(x, wrapped, convolution, *tail(data_format="channels_first")))
+    given = np.moveaxis(Plain().batch().astype("float32"), -1, 1)
+    module.train()
+    statistics = module[0].running_mean.clone()
+    one, other = (seewhy.explain(net, given, 1) for _ in range(2))
+    assert [part.training for part in module.modules()] == [True] * 3
+    assert torch.equal(module[0].running_mean, statistics)
+    assert torch.equal(one.maps, other.maps)
+
+
 # ---- threads ---------------------------------------------------------------------------------------------
 
 
@@ -164,7 +174,7 @@ def test_threads_see_their_own_activations_only():
 
     def explain(layer, start):
         ready.wait()
-        for step in range(18):
+        for step in range(12):
             i = (start + step) % len(photos)
             maps = to_numpy(seewhy.explain(net, photos[i], i % 4, layer=layer).maps)
             if not np.allclose(maps, expected[i, layer], rtol=1e-4, atol=1e-6):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+import keras
 import torch
 
 from seewhy.adapter import Ask
@@ -18,7 +19,7 @@ __all__ = ["capture", "full_precision", "run"]
 
 
 def run(net: Any, inputs: Any, restart: Callable[[], None]) -> Any:
-    with undisturbed(net), torch.inference_mode(False), torch.no_grad():
+    with undisturbed(_wrapped(net)), torch.inference_mode(False), torch.no_grad():
         return call(net, inputs)
 
 
@@ -28,9 +29,18 @@ def capture(this: Pass, ask: Ask) -> Capture:
     def tap(change: Callable[[Any], Any]) -> AbstractContextManager[None]:
         return tapped({this.layer: change})
 
-    with undisturbed(this.net):  # torch modules inside are switched between train and eval mode by Keras
+    with undisturbed(_wrapped(this.net)):
         cut = _torch_capture.Pass(
             this.net, this.layer, this.name, this.n, this.space,
             lambda: call(this.net, this.inputs), tap, lambda tensor: this.channels_last,
         )  # fmt: skip
         return _torch_capture.capture(cut, ask, gradients=this.gradients, logit=this.logit)
+
+
+def _wrapped(net: Any) -> torch.nn.ModuleList:
+    """The modules of PyTorch within the model, which Keras switches between train and eval mode when it calls them.
+
+    A functional model of Keras does not have its layers among its `modules()`.
+    """
+    wrappers = [layer for layer in net._flatten_layers() if isinstance(layer, keras.layers.TorchModuleWrapper)]
+    return torch.nn.ModuleList(wrappers)
