@@ -135,7 +135,8 @@ class Explainer:
             raise InputError(
                 f"{self.model_name} does not say how a photo becomes its input: pass "
                 "preprocess=seewhy.Preprocess(size=..., mean=..., std=...), preprocess='imagenet', or your own "
-                "transform; or pass a ready batch, with an axis for its images"
+                "transform; on the command line --model python:MODULE:FACTORY, a function that returns a "
+                "seewhy.VisionModel with one; or pass a ready batch, with an axis for its images"
             )
         arrays, geometries = zip(*map(self.preprocess, photos), strict=True)
         if len({array.shape for array in arrays}) > 1:
@@ -169,7 +170,7 @@ class Explainer:
         """Say once what the reader of the pictures should know of this model's outputs."""
         if self._said:
             return
-        other = (class_candidates(capture.outputs) or [None])[-1]
+        other = next(reversed(class_candidates(capture.outputs)), None)
         unseen = capture.head is None and capture.classes is not None and looks_like_probabilities(capture.classes)
         for true, words in (
             (

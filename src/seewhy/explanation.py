@@ -122,8 +122,15 @@ class Explanation:
         """A box round each connected part of the mask, the largest part first; none of a blank map.
 
         The first, at a threshold of 15 %, is the localisation of Selvaraju et al. 2017, section 4.1.
+        Raises InputError for what is no image, such as a signal.
         """
-        return [box_around(segment) for segment in segments(self.mask(threshold, i, j))]
+        mask = self.mask(threshold, i, j)
+        if mask.ndim != 2:
+            raise InputError(
+                f"boxes lie on images, and this was explained along {mask.ndim} axes {mask.shape}: "
+                "take the mask, explanation.mask(threshold)"
+            )
+        return [box_around(segment) for segment in segments(mask)]
 
     def predictions(self, i: int | None = None, *, top: int = 5) -> list[Prediction]:
         """The classes of the highest probability, best first; none where the model returns no class vector."""

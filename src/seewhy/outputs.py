@@ -41,8 +41,6 @@ def class_key(outputs: Any) -> Any:
 
     Raises OutputError where nothing looks like one score for each class.
     """
-    if is_array(outputs) and len(outputs.shape) == 2:
-        return None
     vectors = class_candidates(outputs)
     if not vectors:
         came = f"an array {tuple(outputs.shape)}" if is_array(outputs) else f"a {type(outputs).__name__} without one"
@@ -51,13 +49,13 @@ def class_key(outputs: Any) -> Any:
             "pass target=CALLABLE, a function from the outputs to (n,) scores"
         )
     named = [key for key in CLASS_KEYS if key in vectors]
-    return (named or vectors)[0]
+    return next(iter(named or vectors))
 
 
-def class_candidates(outputs: Any) -> list[Any]:
-    """The keys of all parts of structured outputs that have the shape of class scores."""
-    fields = {} if is_array(outputs) else as_fields(outputs) or {}
-    return [key for key, value in fields.items() if is_array(value) and len(value.shape) == 2]
+def class_candidates(outputs: Any) -> dict[Any, Array]:
+    """All that has the shape of class scores, by key or index; outputs that are one array under None."""
+    fields = {None: outputs} if is_array(outputs) else as_fields(outputs) or {}
+    return {key: value for key, value in fields.items() if is_array(value) and len(value.shape) == 2}
 
 
 def is_ambiguous(outputs: Any) -> bool:
@@ -92,16 +90,25 @@ def with_fields(outputs: Any, fields: dict[Any, Any]) -> Any:
 
 def class_scores(outputs: Any) -> Array:
     """The class scores (n, classes) in a model's outputs; OutputError where there are none."""
-    key = class_key(outputs)
-    return outputs if key is None else _get(outputs, key)
+    return class_candidates(outputs)[class_key(outputs)]
 
 
-def with_class_scores(outputs: Any, scores: Array) -> Any:
-    """The outputs with other class scores in their place."""
-    key = class_key(outputs)
-    if key is None:
-        return scores
-    return with_fields(outputs, {**(as_fields(outputs) or {}), key: scores})
+def before_heads(
+    outputs: Any, head_of: Callable[[Array], tuple[str, Array] | None], *, logit: bool
+) -> tuple[str | None, Any]:
+    """The final activation that made the class scores, and the outputs that are explained.
+
+    `head_of` tells of an array the activation that it came out of, and what went in. With `logit` that takes its place,
+    in every output that could be class scores: so they are all explained alike.
+    """
+    heads = {key: head for key, array in class_candidates(outputs).items() if (head := head_of(array)) is not None}
+    if not heads:
+        return None, outputs
+    kind, _ = heads.get(class_key(outputs), (None, None))
+    if logit:
+        logits = {key: before for key, (_, before) in heads.items()}
+        outputs = logits[None] if None in logits else with_fields(outputs, {**(as_fields(outputs) or {}), **logits})
+    return kind, outputs
 
 
 def map_arrays(outputs: Any, function: Callable[[Array], Array]) -> Any:
@@ -122,10 +129,6 @@ def plain_outputs(outputs: Any) -> Array | None:
         return class_scores(outputs)
     except OutputError:
         return None
-
-
-def _get(outputs: Any, key: Any) -> Any:
-    return getattr(outputs, key) if dataclasses.is_dataclass(outputs) else outputs[key]
 
 
 def probabilities(classes: npt.NDArray[np.float32], head: str | None) -> npt.NDArray[np.float32] | None:

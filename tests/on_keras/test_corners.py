@@ -9,6 +9,7 @@ import pytest
 from keras import layers
 
 import seewhy
+from seewhy.errors import InputError
 from seewhy.maps import to_numpy
 
 RANDOM = np.random.default_rng(0)
@@ -140,3 +141,83 @@ def test_a_quantized_layer_is_said_to_be_one():
     net.get_layer("mix").quantize("int8")
     with pytest.raises(seewhy.SeewhyError, match=r"'mix'.*it is quantized"):
         seewhy.explain(net, batch(1, 8, 8, 3), 0, layer="mix")
+
+
+def heads(**outputs):
+    """A small model with Dense layers of these numbers of classes, a softmax after each, by name."""
+    x = image = keras.Input((8, 8, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3, name="conv")(x))
+    return keras.Model(image, {name: layers.Dense(k, "softmax", name=name)(x) for name, k in outputs.items()})
+
+
+@pytest.mark.filterwarnings("ignore:the outputs of .* hold several arrays:seewhy.SeewhyWarning")
+def test_outputs_by_name_keep_the_models_order_and_are_all_explained_before_their_softmax():
+    net, x = heads(kind=4, age=2), batch(2, 8, 8, 3)
+    explanation = seewhy.explain(net, x, 3)
+    assert list(explanation.outputs) == ["kind", "age"]
+    for name, target in (("kind", 1), ("age", lambda outputs: outputs["age"][:, 1])):
+        weights, bias = net.get_layer(name).get_weights()
+        pooled = keras.Model(net.input, net.get_layer(name).input)(x)
+        wanted = keras.ops.convert_to_numpy(pooled) @ weights + bias
+        scores = to_numpy(seewhy.explain(net, x, target).scores)[:, 0]
+        np.testing.assert_allclose(scores, wanted[:, 1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("end", [layers.Reshape((4,)), layers.Activation("linear", dtype="float16")])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_softmax_that_was_reshaped_or_cast_is_found(end, dtype):
+    x = image = keras.Input((8, 8, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3)(x))
+    dense = layers.Dense(4, dtype=dtype)
+    logits, x = keras.Model(image, dense(x)), batch(2, 8, 8, 3)
+    if end.dtype_policy.name != dtype and keras.config.backend() == "jax":
+        pytest.skip("JAX's casts are not looked through")
+    net = keras.Model(image, end(layers.Softmax(dtype=dtype)(logits.output)))
+    scores = to_numpy(seewhy.explain(net, x, 1).scores)[:, 0]
+    np.testing.assert_allclose(scores, keras.ops.convert_to_numpy(logits(x))[:, 1], rtol=1e-2, atol=1e-2)
+
+
+def test_complex_numbers_are_refused():
+    with pytest.raises(InputError, match="real numbers as the model's inputs, got ndarray of complex64"):
+        seewhy.explain(heads(kind=2), batch(1, 8, 8, 3).astype("complex64"), 0)
+
+
+def test_a_layer_of_another_model_is_said_to_be_one():
+    with pytest.raises(seewhy.SeewhyError, match="this Conv2D is not a layer of the model"):
+        seewhy.explain(heads(kind=2), batch(1, 8, 8, 3), 0, layer=layers.Conv2D(3, 3))
+
+
+def test_boxes_of_a_signal_are_refused():
+    net = keras.Sequential([keras.Input((9, 3)), layers.Conv1D(3, 3), layers.GlobalAveragePooling1D(), layers.Dense(2)])
+    with pytest.raises(InputError, match=r"boxes lie on images.*explanation.mask"):
+        seewhy.explain(net, batch(1, 9, 3), 0).boxes()
+
+
+def test_the_layers_inside_attention_are_not_listed():
+    tokens = image = keras.Input((6, 6, 3))
+    tokens = layers.Reshape((36, 4))(layers.Conv2D(4, 1)(tokens))
+    x = layers.Reshape((6, 6, 4))(layers.MultiHeadAttention(6, 2, name="mha")(tokens, tokens))
+    net = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(layers.Conv2D(3, 1)(x))))
+    assert not [info.name for info in seewhy.layers(net, batch(1, 6, 6, 3)) if info.name.startswith("mha/")]
+
+
+def test_within_a_batch_of_training():
+    net = keras.Sequential(
+        [keras.Input((8, 8, 3)), layers.Conv2D(3, 3), layers.GlobalAveragePooling2D(), layers.Dense(2)]
+    )
+    said = []
+
+    class Explain(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            try:
+                said.append(seewhy.explain(net, np.ones((1, 8, 8, 3), "float32"), 0).scores.shape)
+            except InputError as error:
+                said.append(str(error))
+
+        def on_epoch_end(self, epoch, logs=None):
+            said.append(seewhy.explain(net, np.ones((1, 8, 8, 3), "float32"), 0).scores.shape)
+
+    net.compile("sgd", "mse")
+    net.fit(batch(4, 8, 8, 3), np.zeros((4, 2)), verbose=0, callbacks=[Explain()])
+    assert tuple(said[1]) == (1, 1)
+    assert "explain it in on_epoch_end" in said[0] if keras.config.backend() == "jax" else tuple(said[0]) == (1, 1)

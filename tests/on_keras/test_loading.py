@@ -30,8 +30,8 @@ from seewhy.adapters._keras_applications import (
     describe,
     guess,
     input_size,
+    pixel_range,
     preprocess_of,
-    rescales_inside,
 )
 from seewhy.errors import MissingPackageError, ModelError, SeewhyWarning, UnknownNameError
 from seewhy.imagenet import imagenet_labels
@@ -180,25 +180,45 @@ def nested():
 @pytest.mark.parametrize(
     ("build", "expected"),
     [
-        (lambda: small(layers.Rescaling(1 / 127.5, -1)), True),
-        (lambda: small(layers.RandomFlip(), layers.Resizing(24, 24), layers.Normalization()), True),
-        (lambda: small(lambda x: x / 255), True),
-        (lambda: small(keras.applications.vgg16.preprocess_input), True),
-        (lambda: small(keras.applications.xception.preprocess_input), True),
-        (nested, True),
-        (lambda: keras.Sequential([keras.Input((8, 8, 3)), layers.Rescaling(2.0), layers.Flatten()]), True),
-        (lambda: small(), False),
-        (lambda: small(layers.RandomFlip()), False),
-        (lambda: small(layers.BatchNormalization(), layers.Rescaling(2.0)), False),
-        (lambda: small(Own(), layers.Rescaling(2.0)), False),
-        (lambda: keras.Sequential([layers.Flatten()]), False),
+        (lambda: small(layers.Rescaling(1 / 127.5, -1)), 255),
+        (lambda: small(layers.Rescaling(1.0, [-103.9, -116.8, -123.7])), 255),
+        (lambda: small(layers.RandomFlip(), layers.Resizing(24, 24), normalised(120, 60)), 255),
+        (lambda: small(normalised(5, 3)), 255),  # of dark pictures
+        (lambda: small(lambda x: x / 255), 255),
+        (lambda: small(lambda x: (1 / 255) * x), 255),
+        (lambda: small(lambda x: (x - 127.5) / 127.5), 255),
+        (lambda: small(keras.applications.vgg16.preprocess_input), 255),
+        (lambda: small(keras.applications.xception.preprocess_input), 255),
+        (nested, 255),
+        (lambda: keras.Sequential([keras.Input((8, 8, 3)), layers.Rescaling(2.0, -1), layers.Flatten()]), 1),
+        (lambda: small(layers.Normalization(mean=[0.485, 0.456, 0.406], variance=[0.0524, 0.0502, 0.0506])), 1),
+        (lambda: small(normalised(0.5, 0.3)), 1),
+        (lambda: small(lambda x: 2 * x - 1), 1),
+        (lambda: small(lambda x: (x - np.float32([0.5, 0.4, 0.3])) / 0.2), 1),
+        (lambda: small(normalised(0.0, 0.5)), None),  # of pixels from -1 to 1
+        (lambda: small(layers.Normalization()), None),
+        (lambda: small(layers.Rescaling(1.0)), None),
+        (lambda: small(), None),
+        (lambda: small(layers.RandomFlip()), None),
+        (lambda: small(layers.BatchNormalization(), layers.Rescaling(2.0)), None),
+        (lambda: small(Own(), layers.Rescaling(2.0)), None),
+        (lambda: keras.Sequential([layers.Flatten()]), None),
     ],
 )
 def test_models_that_rescale_inside(build, expected):
     net = build()
-    assert rescales_inside(net) is expected
+    assert pixel_range(net) == expected
     if input_size(net) is not None:
-        assert (describe(net).preprocess is not None) is expected
+        preprocess = describe(net).preprocess
+        assert (preprocess and preprocess.scale * 255) == expected
+
+
+def normalised(mean, std):
+    """A Normalization layer that has seen pictures with colours of this mean and std."""
+    layer = layers.Normalization()
+    noise = np.random.default_rng(0).normal(size=(99, 4, 4, 3))
+    layer.adapt(((noise - noise.mean((0, 1, 2))) / noise.std((0, 1, 2)) * std + mean).astype("float32"))
+    return layer
 
 
 def test_input_sizes(monkeypatch):

@@ -3,7 +3,6 @@
 import gc
 import threading
 import weakref
-from functools import cache
 
 import keras
 import numpy as np

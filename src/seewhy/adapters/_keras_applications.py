@@ -11,6 +11,7 @@ from inspect import isfunction
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from seewhy.imagenet import imagenet_labels
 from seewhy.preprocess import Preprocess
@@ -50,7 +51,7 @@ def application_of(net: Any) -> tuple[Preprocess, tuple[str, ...]] | None:
     if application is None or _output_shape(net) != (None, 1000) or _channels(net) != 3:
         return None
     preprocess = preprocess_of(application, input_size(net) or (224, 224))  # MobileNetV3 takes any size
-    if _is_raw(preprocess) and not rescales_inside(net):
+    if _is_raw(preprocess) and pixel_range(net) != 255:
         return None
     return preprocess, imagenet_labels()
 
@@ -96,9 +97,9 @@ def describe(net: Any) -> VisionModel:
     found = application_of(net)
     if found is not None:
         return VisionModel(net, *found, name)
-    size = input_size(net)
-    if size is not None and rescales_inside(net):
-        return VisionModel(net, _plain(size, _channels(net), 1.0), name=name)
+    size, highest = input_size(net), pixel_range(net)
+    if size is not None and highest is not None:
+        return VisionModel(net, _plain(size, _channels(net), highest / 255), name=name)
     return VisionModel(net, name=name)
 
 
@@ -129,20 +130,59 @@ def _plain(size: tuple[int, int], channels: int, scale: float) -> Preprocess:
     return Preprocess(size=size, resize=size, mean=zeros, std=ones, scale=scale, colour=colour)
 
 
-def rescales_inside(net: Any) -> bool:
-    """Does the model rescale or normalise its pixels itself, so that it takes them raw, from 0 to 255?
+def pixel_range(net: Any) -> float | None:
+    """The brightest value of the pixels that a model takes which rescales or normalises them itself: 255, or 1.
 
     Told by what its input meets first, in nested models too: a Rescaling or Normalization layer, or arithmetic with
-    numbers. What leaves the range as it is, such as augmentation and resizing, may stand before.
+    numbers. What leaves the range as it is, such as augmentation and resizing, may stand before. None: there is no such
+    thing, or its numbers fit neither range.
     """
-    for part in _parts(net):
-        if _has_parts(part) or _keeps_range(part):
-            continue
-        return _is_a(part, "Rescaling", "Normalization") or (_is_operation(part) and _is_a(part, *_ARITHMETIC))
-    return False
+    part = next((part for part in _parts(net) if not (_has_parts(part) or _keeps_range(part))), None)
+    found = _centred_on(part)
+    if found is None:
+        return None
+    mean, std = found
+    if mean.max() > 2 or std.max() > 16:
+        return 255.0
+    within = mean.min() >= 0 and mean.max() <= 1 and std.max() <= 1
+    return 1.0 if within and (mean.any() or (std != 1).any()) else None
 
 
-_ARITHMETIC = ("TrueDivide", "Divide", "Multiply", "Subtract", "Add")
+def _centred_on(part: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    """The pixels that this takes to zero, and the distance from there that it takes to one; None: it does no such."""
+    if _is_a(part, "Normalization"):
+        if part.invert or part.mean is None or part.variance is None:
+            return None
+        mean, std = _numbers(part.mean), np.sqrt(_numbers(part.variance))
+        # no pixels from 0 to 1 vary more than those that are 0 or 1
+        return (mean, std) if mean.max() > 1 or (std**2 <= mean * (1 - mean) + 1e-6).all() else None
+    if _is_a(part, "Rescaling"):
+        scale = _numbers(part.scale)
+        return _numbers(-np.asarray(part.offset) / scale), 1 / abs(scale)
+    number = _operand(part)
+    if number is None:
+        return None
+    zero, one = np.zeros(1), np.ones(1)
+    if _is_a(part, "Subtract", "Add"):
+        return (number if _is_a(part, "Subtract") else -number), one
+    return zero, abs(number if _is_a(part, "Divide", "TrueDivide") else 1 / number)
+
+
+def _operand(part: Any) -> npt.NDArray[np.float64] | None:
+    """The numbers that an arithmetic operation of a functional model combines its input with."""
+    if not (_is_operation(part) and _is_a(part, "TrueDivide", "Divide", "Multiply", "Subtract", "Add")):
+        return None
+    given = [*part._inbound_nodes[0].arguments.args, *part._inbound_nodes[0].arguments.kwargs.values()]
+    numbers = [value for value in given if not _is_a(value, "KerasTensor")]
+    return _numbers(numbers[0]) if len(numbers) == 1 else None
+
+
+def _numbers(values: Any) -> npt.NDArray[np.float64]:
+    import keras
+
+    return np.asarray(keras.ops.convert_to_numpy(values), np.float64).ravel()
+
+
 _KEEPS = re.compile(
     "InputLayer|Identity|Random.*|.*Dropout|Gaussian.*|Resizing|CenterCrop|Cropping2D|ZeroPadding2D|MixUp|CutMix|"
     "AugMix|RandAugment|Pipeline|Cast|GetItem|Stack|Flip|Transpose|Permute"

@@ -50,12 +50,13 @@ def place(net: Any, inputs: Any) -> Batch:
     def move(value: Any) -> Any:
         try:
             array = value if keras.ops.is_tensor(value) else np.asarray(value)
-            if isinstance(array, np.ndarray) and array.dtype.kind in "OSUMm":
-                raise TypeError(f"no numbers, but {array.dtype}")
+            if (isinstance(array, np.ndarray) and array.dtype.kind in "OSUMm") or "complex" in str(array.dtype):
+                raise TypeError(f"no real numbers, but {array.dtype}")
             floating = "float" in str(array.dtype)
             return keras.ops.convert_to_tensor(array, dtype=precision if floating else None)
         except (TypeError, ValueError) as error:
-            raise InputError(f"expected arrays of numbers as the model's inputs, got {type(value).__name__}") from error
+            kind = f"{type(value).__name__} of {value.dtype}" if is_array(value) else type(value).__name__
+            raise InputError(f"expected arrays of real numbers as the model's inputs, got {kind}") from error
 
     placed: Any
     if isinstance(inputs, Mapping):

@@ -21,8 +21,8 @@ from seewhy.adapter import Ask
 from seewhy.adapters._checks import NO_GRADIENT
 from seewhy.adapters._keras_pass import Pass, Seen, call, class_values, compiled, flatten, form, pack, tracing, watch
 from seewhy.adapters._layout import is_floating
-from seewhy.errors import LayerError, OutputError
-from seewhy.outputs import class_scores, map_arrays, with_class_scores
+from seewhy.errors import InputError, LayerError
+from seewhy.outputs import before_heads, map_arrays
 from seewhy.types import Capture
 
 HEADS = {"softmax": "softmax", "log_softmax": "log-softmax", "sigmoid": "sigmoid"}
@@ -180,7 +180,7 @@ def _body(this: Pass, facts: _Facts, shape_of: Callable[[Callable[[], Any]], Any
 
             with _watch_heads() as heads, watch(Seen(name, layer, space, follow)) as seen:
                 outputs = _call(net, weights, inputs)
-            facts.head, asked = heads.asked(outputs, logit)
+            facts.head, asked = before_heads(outputs, heads.of, logit=logit)
             facts.raw, facts.asked = map_arrays(outputs, _slot), map_arrays(asked, _slot)
             arrays = flatten(asked)
             return [a for a in arrays if is_floating(a)], (seen.found(), flatten(outputs), arrays)
@@ -207,7 +207,7 @@ def _blotted(this: Pass, weights: Any, flat: list[Any]) -> list[Any]:
 
     with _watch_heads() as heads, watch(Seen(this.name, this.layer, this.space, blot)):
         outputs = _call(this.net, weights, pack(this.inputs, flat))
-    return flatten(heads.asked(outputs, this.logit)[1])
+    return flatten(before_heads(outputs, heads.of, logit=this.logit)[1])
 
 
 def _pull_back(turned: bool, back: Any, seeds: list[Any]) -> Any:
@@ -220,6 +220,11 @@ def _pull_back(turned: bool, back: Any, seeds: list[Any]) -> Any:
 
 
 def _weights(net: Any) -> tuple[list[Any], list[Any]]:
+    if any(v._value is None for v in net.variables):
+        raise InputError(
+            f"the weights of {net.name!r} are out of reach while Keras trains it on JAX: explain it in "
+            "on_epoch_end, or after fit"
+        )
     return [v.value for v in net.trainable_variables], [v.value for v in net.non_trainable_variables]
 
 
@@ -235,15 +240,10 @@ class _Heads:
 
     seen: list[tuple[str, Any, Any]] = field(default_factory=list)
 
-    def asked(self, outputs: Any, logit: bool) -> tuple[str | None, Any]:
-        """The final activation that made the class scores, and the outputs, with what went into it if asked."""
-        try:
-            scores = class_scores(outputs)
-        except OutputError:
-            return None, outputs
+    def of(self, scores: Any) -> tuple[str, Any] | None:
+        """The kind of the activation that made these scores, and what went into it."""
         found = ((kind, before) for kind, before, after in reversed(self.seen) if after is scores)
-        kind, logits = next(found, (None, None))
-        return kind, with_class_scores(outputs, logits) if logit and kind is not None else outputs
+        return next(found, None)
 
 
 @contextmanager

@@ -69,9 +69,10 @@ def find_layer(net: Any, layer: object) -> tuple[str, Any]:
         found = next(((name, own) for name, own in named.items() if own is layer), None)
         if found is None:
             kind = type(layer).__name__
+            known = isinstance(layer, keras.Operation)
             raise LayerError(
-                f"expected a layer of the model or its name, got a {kind}: pass one of the model's own layers, "
-                "such as model.get_layer(NAME)"
+                (f"this {kind} is not a layer of the model" if known else f"expected a layer or its name, got a {kind}")
+                + ": pass one of the model's own layers, such as model.get_layer(NAME)"
             )
         return found
     if layer in named:
@@ -141,6 +142,9 @@ def layers(net: Any, run: Callable[[Callable[[], None]], Any], n: int, space: tu
     """
     searches = [Search()]
     named = named_layers(net)
+    # attention has layers of its own, whose heads would read as a spatial axis
+    inner = tuple(f"{name}/" for name, layer in named.items() if isinstance(layer, ATTENTION))
+    named = {name: layer for name, layer in named.items() if not name.startswith(inner)}
     lasts = channels_last(net)
 
     def restart() -> None:  # for a backend that has to run the model in another way

@@ -45,7 +45,10 @@ def call(net: Any, inputs: Any, weights: Iterable[tuple[Any, Any]] = ()) -> Any:
     symbols that belong to no one else).
     """
     with keras.StatelessScope(list(weights)):
-        return net(inputs, training=False)
+        outputs = net(inputs, training=False)
+    if isinstance(outputs, dict) and isinstance(net, keras.Function):
+        return {key: outputs[key] for key in net.output}  # PyTorch sorts them
+    return outputs
 
 
 # ---- the layer -------------------------------------------------------------------------------------------

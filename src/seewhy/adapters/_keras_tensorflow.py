@@ -20,8 +20,8 @@ import tensorflow as tf
 from seewhy.adapter import Ask
 from seewhy.adapters._checks import NO_GRADIENT
 from seewhy.adapters._keras_pass import Pass, Seen, call, class_values, compiled, flatten, form, pack, watch
-from seewhy.errors import LayerError, OutputError, SeewhyError
-from seewhy.outputs import class_scores, map_arrays, with_class_scores
+from seewhy.errors import LayerError, SeewhyError
+from seewhy.outputs import before_heads, map_arrays
 from seewhy.types import Capture
 
 HEADS = {"Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid"}
@@ -95,11 +95,12 @@ class _Question:
             floats = [arrays[i] for i in facts.connected]
             with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
                 tape.watch(floats)
-                self.scores = self.ask(pack(facts.asked, [_full_precision(array) for array in arrays]), self.classes)
-                columns = tf.unstack(self.scores, axis=1)
+                scores = self.ask(pack(facts.asked, [_full_precision(array) for array in arrays]), self.classes)
+                self.scores = scores = tf.convert_to_tensor(scores)
             if not self.gradients:
                 return []
-            slopes = [tape.gradient(column, floats) for column in columns]
+            seeds = tf.eye(scores.shape[1], batch_shape=scores.shape[:1], dtype=scores.dtype)
+            slopes = [tape.gradient(scores, floats, seeds[:, j]) for j in range(scores.shape[1])]
             if all(slope is None for row in slopes for slope in row):
                 raise LayerError(NO_GRADIENT)
             return [
@@ -166,8 +167,7 @@ def _body(this: Pass, facts: _Facts) -> Callable[[Any, list[Any]], Any]:
                 f"the layer {name!r} runs inside a loop or a tf.function of its own, where it cannot be reached: "
                 "choose one outside"
             )
-        facts.head, logits = _head(outputs)
-        asked = with_class_scores(outputs, logits) if logit and logits is not None else outputs
+        facts.head, asked = before_heads(outputs, _head, logit=logit)
         facts.raw, facts.asked = map_arrays(outputs, _slot), map_arrays(asked, _slot)
         arrays = flatten(asked)
         facts.connected = _connected(tape, arrays, activations) if gradients else ()
@@ -206,24 +206,20 @@ def _pull_back(tape: Any, outputs: Sequence[Any], activations: Any, seeds: Seque
     return tf.transpose(slopes, [1, 0, *range(2, len(slopes.shape))])
 
 
-def _head(outputs: Any) -> tuple[str | None, Any]:
-    """The final activation that made the class scores, and what went into it."""
-    try:
-        scores = class_scores(outputs)
-    except OutputError:
-        return None, None
+def _head(scores: Any) -> tuple[str, Any] | None:
+    """The kind of the activation that made these scores, and what went into it."""
     if tf.executing_eagerly():
         logits = getattr(scores, "_keras_logits", None)  # Keras leaves it on what a softmax or sigmoid of its made
         if logits is None or logits.shape != scores.shape:
-            return None, None
+            return None
         sums_to_one = bool(tf.reduce_all(abs(tf.reduce_sum(scores, axis=1) - 1) < 1e-3))
         return ("softmax" if sums_to_one else "sigmoid"), logits
-    operation = scores.op
-    while operation.type in ("Identity", "Cast"):
+    classes, operation = scores.shape[1:], scores.op
+    while operation.type in ("Identity", "Cast", "Reshape"):
         operation = operation.inputs[0].op
-    kind = HEADS.get(operation.type)
-    logits = operation.inputs[0] if kind else None
-    return (kind, logits) if logits is not None and len(logits.shape) == 2 else (None, None)
+    if operation.type not in HEADS or operation.inputs[0].shape[1:] != classes:
+        return None
+    return HEADS[operation.type], operation.inputs[0]
 
 
 def _slot(tensor: Any) -> Any:

@@ -22,7 +22,7 @@ from seewhy.adapters import _torch_head as head
 from seewhy.adapters._checks import NO_GRADIENT, check_classes, check_count, did_not_run
 from seewhy.adapters._layout import spatial
 from seewhy.errors import LayerError, OutputError
-from seewhy.outputs import as_fields, class_scores, map_arrays, with_class_scores, with_fields
+from seewhy.outputs import as_fields, before_heads, class_candidates, class_scores, map_arrays, with_fields
 from seewhy.types import Capture
 
 
@@ -58,13 +58,12 @@ def capture(this: Pass, ask: Ask, *, gradients: bool, logit: bool) -> Capture:
     """One pass through the model, see seewhy.types.Capture and seewhy.adapter.Adapter.capture."""
     watch = not gradients or this.net in _functional_heads
     run = _run(this, gradients=gradients, watch=watch)
-    if run.head is None and not watch and head.is_functional(run.outputs):
+    vectors = class_candidates(run.outputs).values()
+    if not watch and any(run.heads.of(vector) is None and head.is_functional(vector) for vector in vectors):
         # a softmax called as a function is seen only while function calls are watched, which costs 2 %:
         _functional_heads.add(this.net)
         run = _run(this, gradients=gradients, watch=True)
-    outputs = run.outputs
-    if logit and run.head is not None:
-        outputs = with_class_scores(outputs, run.head.logits)
+    kind, outputs = before_heads(run.outputs, run.heads.of, logit=logit)
     classes = _classes(outputs)
     check_count(this.n, tuple(run.activations.shape), classes)
     check_classes(classes)
@@ -81,7 +80,7 @@ def capture(this: Pass, ask: Ask, *, gradients: bool, logit: bool) -> Capture:
         _full_precision(scores.detach()),
         map_arrays(run.outputs, Tensor.detach),
         classes,
-        run.head.kind if run.head else None,
+        kind,
     )
 
 
@@ -101,7 +100,7 @@ class _Run:
 
     activations: Tensor
     outputs: Any
-    head: head.Head | None
+    heads: head.Heads
 
 
 def _run(this: Pass, *, gradients: bool, watch: bool) -> _Run:
@@ -126,7 +125,7 @@ def _cut_run(this: Pass, *, gradients: bool, watch: bool, prefix_grad: bool) -> 
     _runs[this.layer] = max(cut.runs, 1)
     if cut.activations is None:
         raise did_not_run(this.name, this.layer, cut.problem)
-    return _Run(cut.activations, outputs, heads.of(outputs))
+    return _Run(cut.activations, outputs, heads)
 
 
 @dataclass

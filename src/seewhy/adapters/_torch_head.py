@@ -11,9 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from seewhy.errors import OutputError
-from seewhy.outputs import class_scores
-
 MODULES: dict[type[nn.Module], str] = {nn.Softmax: "softmax", nn.LogSoftmax: "log-softmax", nn.Sigmoid: "sigmoid"}
 FUNCTIONS: dict[Any, str] = {
     F.softmax: "softmax",
@@ -33,14 +30,10 @@ FUNCTIONS: dict[Any, str] = {
     torch.ops.aten.sigmoid: "sigmoid",
 }
 NODES = ("SoftmaxBackward", "LogSoftmaxBackward", "SigmoidBackward")
-
-
-@dataclass(frozen=True)
-class Head:
-    """A final activation: its kind, and what went into it."""
-
-    kind: str
-    logits: Tensor
+SAME = ("to", "to_copy", "type", "type_as", "float", "half", "bfloat16", "double",
+        "reshape", "view", "flatten", "contiguous", "clone")  # fmt: skip
+"""Functions that hand on the values that they are given, in another precision or shape."""
+SAME_NODES = ("ToCopyBackward", "ViewBackward", "UnsafeViewBackward", "ReshapeAliasBackward", "CloneBackward")
 
 
 @dataclass
@@ -49,13 +42,9 @@ class Heads:
 
     seen: list[tuple[str, Tensor, Tensor]] = field(default_factory=list)
 
-    def of(self, outputs: Any) -> Head | None:
-        """The activation whose result is the class scores among the outputs."""
-        try:
-            scores = class_scores(outputs)
-        except OutputError:
-            return None
-        found = (Head(kind, before) for kind, before, after in reversed(self.seen) if after is scores)
+    def of(self, scores: Tensor) -> tuple[str, Tensor] | None:
+        """The kind of the activation that made these scores, and what went into it."""
+        found = ((kind, before) for kind, before, after in reversed(self.seen) if after is scores)
         return next(found, None)
 
     def note(self, kind: str, before: Any, after: Any) -> None:
@@ -63,13 +52,19 @@ class Heads:
         if isinstance(before, Tensor) and isinstance(after, Tensor) and after.ndim == 2 and before is not after:
             self.seen.append((kind, before, after))
 
+    def follow(self, before: Any, after: Any) -> None:
+        """Note a result of an activation that was cast or reshaped: half precision is, on its way through softmax."""
+        head = self.of(before)
+        if head is not None and isinstance(after, Tensor):
+            kind, logits = head
+            self.note(kind, logits, after)
 
-def is_functional(outputs: Any) -> bool:
-    """Does the graph say that the class scores came out of a softmax or sigmoid?"""
-    try:
-        node = class_scores(outputs).grad_fn
-    except OutputError:
-        return False
+
+def is_functional(scores: Tensor) -> bool:
+    """Does the graph say that these scores came out of a softmax or sigmoid?"""
+    node = scores.grad_fn
+    while node is not None and node.name().startswith(SAME_NODES):
+        node = node.next_functions[0][0]
     return node is not None and node.name().startswith(NODES)
 
 
@@ -105,4 +100,6 @@ class _Functions(TorchFunctionMode):
         kind = FUNCTIONS.get(func) or FUNCTIONS.get(getattr(func, "overloadpacket", None))
         if kind is not None:
             self.heads.note(kind, args[0] if args else (kwargs or {}).get("input"), result)
+        elif self.heads.seen and args and func.__name__.partition(".")[0].strip("_") in SAME:
+            self.heads.follow(args[0], result)
         return result

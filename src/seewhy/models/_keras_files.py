@@ -221,10 +221,11 @@ def _foreign_message(path: str, foreign: list[_Foreign], version: str) -> str:
 
 
 def _register(part: _Foreign) -> str:
-    return (
-        f"put @keras.saving.register_keras_serializable() before {part.name}, load the file in a function of yours, "
-        "and name that: python:MODULE:FACTORY"
-    )
+    if part.registered and ">" in part.registered:  # as register_keras_serializable calls it
+        first = f"import the module that defines {part.name}"
+    else:
+        first = f"put @keras.saving.register_keras_serializable() before {part.name}"
+    return f"{first}, load the file in a function of yours, and name that: python:MODULE:FACTORY"
 
 
 def _way_out(version: str) -> str:

@@ -22,8 +22,10 @@ def load(name: str, *, weights: str | None, trust: bool) -> VisionModel:
     path = str(Path(name).expanduser())
     short_name = f"file:{Path(path).name}"
     if weights is not None:
-        raise ModelError(f"weights were given twice, as file:{name} and as weights={weights!r}: for an architecture "
-                         "with them, load(\"torchvision:NAME\", weights=PATH)")  # fmt: skip
+        raise ModelError(
+            f"weights were given twice, in file:{name} and as weights={weights!r}: leave the second out; or name the "
+            'network that they belong to, as load("torchvision:NAME", weights=PATH) or load("keras:NAME", weights=PATH)'
+        )
     if architecture is not None:
         if architecture.startswith("file:"):
             raise ModelError(f"expected an architecture after '@', such as torchvision:resnet50, got {architecture!r}")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from seewhy.errors import TargetError
 from seewhy.outputs import is_array, namespace
-from seewhy.targets.class_score import class_score
+from seewhy.targets.class_score import Column, class_score, scores_of
 from seewhy.targets.top import top
 from seewhy.types import Array, BoundTarget, Classes, Scores, Target
 
@@ -82,6 +82,9 @@ def bind_rows(
 def score_rows(bound: Sequence[Sequence[BoundTarget]], outputs: Any) -> Scores:
     """The scores (n, k) of bound targets; each different target is computed once for the whole batch."""
     n = len(bound)
+    indices = [[t.score.index for t in row if isinstance(t.score, Column)] for row in bound]
+    if sum(map(len, indices)) == sum(map(len, bound)):
+        return scores_of(outputs, indices)
     known: dict[object, Array] = {}
     for row in bound:
         for target in row:

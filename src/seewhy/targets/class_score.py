@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from array_api_compat import array_namespace, is_jax_array
+from array_api_compat import is_torch_array
 
-from seewhy.outputs import class_scores
-from seewhy.types import Array, BoundTarget, Classes
+from seewhy.outputs import class_scores, namespace
+from seewhy.types import Array, BoundTarget, Classes, Scores
 
 
 @dataclass(frozen=True)
@@ -15,19 +15,26 @@ class _ClassScore:
 
     def bind(self, classes: Classes) -> Sequence[BoundTarget]:
         index = classes.index(self.which)
-        return [BoundTarget(_Column(index), classes.label(index), index)]
+        return [BoundTarget(Column(index), classes.label(index), index)]
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
     index: int
 
     def __call__(self, outputs: object) -> Array:
-        scores = class_scores(outputs)
-        if is_jax_array(scores):  # JAX compiles anew for each index that is a Python number and no array
-            xp = array_namespace(scores)
-            return xp.take(scores, xp.asarray([self.index]), axis=1)[:, 0]
-        return scores[:, self.index]
+        return scores_of(outputs, [[self.index]] * len(class_scores(outputs)))[:, 0]
+
+
+def scores_of(outputs: object, indices: Sequence[Sequence[int]]) -> Scores:
+    """The scores (n, k) of k classes for each of n images: one step, whose gradient is one step for each target.
+
+    The indices are an array: JAX would compile anew for other numbers.
+    """
+    scores = class_scores(outputs)
+    xp = namespace(scores)
+    wanted = xp.asarray(indices)
+    return xp.take_along_axis(scores, wanted.to(scores.device) if is_torch_array(scores) else wanted, axis=1)
 
 
 def class_score(which: int | str) -> _ClassScore:
