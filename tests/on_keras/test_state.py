@@ -71,15 +71,24 @@ def test_the_model_is_as_it_was(score):
     assert snapshot(net)["attributes"][1:-1] == before["attributes"][1:-1]
 
 
+class Failing(layers.Layer):
+    fail = False
+
+    def call(self, x):
+        if self.fail:
+            raise RuntimeError("broken on purpose")
+        return x
+
+
 @pytest.mark.parametrize("where", ["call", "target", "method", "layer"])
 def test_the_model_is_as_it_was_also_after_an_exception(where):
     def fail(*_):
         raise RuntimeError("broken on purpose")
 
-    net, x = trainable(), Plain().batch().astype("float32")
+    failing = Failing()
+    net, x = trainable(failing), Plain().batch().astype("float32")
     before = snapshot(net)
     layer = net.get_layer("head" if where == "layer" else "act")
-    failing = net.get_layer("failing")
     failing.__dict__["fail"] = where == "call"
     with pytest.raises(seewhy.SeewhyError if where == "layer" else RuntimeError, match=r"on purpose|no spatial axes"):
         seewhy.explain(net, x, fail if where == "target" else 0, layer=layer,
