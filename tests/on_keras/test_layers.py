@@ -207,8 +207,8 @@ def test_a_name_that_exists_twice_names_both():
         ("", "unknown layer ''"),
         ("outer/act", "unknown layer 'outer/act'"),
         ("image", "unknown layer 'image'"),
-        (layers.Conv2D(1, 1), "expected a layer of the model or its name, got a Conv2D: pass one of the model's own"),
-        (3, "expected a layer of the model or its name, got a int"),
+        (layers.Conv2D(1, 1), "this Conv2D is not a layer of the model: pass one of the model's own"),
+        (3, "expected a layer or its name, got a int"),
         ("head", r"'head' \(Dense\) cannot be explained: its output has no spatial axes"),
     ],
 )
@@ -219,7 +219,7 @@ def test_layers_that_are_none_of_the_model(layer, words):
 
 def test_the_input_is_no_layer():
     net = functional(Plain())
-    with pytest.raises(seewhy.SeewhyError, match="expected a layer of the model or its name, got a InputLayer"):
+    with pytest.raises(seewhy.SeewhyError, match="this InputLayer is not a layer of the model"):
         seewhy.explain(net, batch(), 0, layer=net.layers[0])
 
 

@@ -699,7 +699,7 @@ def test_factories_of_keras_models(tmp_path):
     (tmp_path / "my_keras_nets.py").write_text(
         "import keras\n"
         "def build():\n"
-        "    return keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Rescaling(0.5), keras.layers.Flatten()])\n"
+        "    return keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()])\n"
         "def text(): return 'x'\n"
     )
     model = load("python:my_keras_nets:build")
