@@ -699,11 +699,11 @@ def test_factories_of_keras_models(tmp_path):
     (tmp_path / "my_keras_nets.py").write_text(
         "import keras\n"
         "def build():\n"
-        "    return keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()])\n"
+        "    return keras.Sequential([keras.Input((16, 8, 3)), keras.layers.Rescaling(0.01), keras.layers.Flatten()])\n"
         "def text(): return 'x'\n"
     )
     model = load("python:my_keras_nets:build")
-    assert model.preprocess.size == (16, 16)
+    assert model.preprocess.size == (16, 8)
     assert model.name == "python:my_keras_nets:build"
     with pytest.raises(ModelError, match=r"expected a torch\.nn\.Module, a keras\.Model or a seewhy\.VisionModel"):
         load("python:my_keras_nets:text")
