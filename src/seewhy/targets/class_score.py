@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from array_api_compat import is_torch_array
 
 from seewhy.outputs import class_scores, namespace
@@ -31,10 +32,13 @@ def scores_of(outputs: object, indices: Sequence[Sequence[int]]) -> Scores:
 
     The indices are an array: JAX would compile anew for other numbers.
     """
-    scores = class_scores(outputs)
+    scores, wanted = class_scores(outputs), np.asarray(indices)
     xp = namespace(scores)
-    wanted = xp.asarray(indices)
-    return xp.take_along_axis(scores, wanted.to(scores.device) if is_torch_array(scores) else wanted, axis=1)
+    if xp.__name__.startswith("tensorflow"):  # its take_along_axis takes ten times longer
+        chosen = wanted[:, None, :] == np.arange(scores.shape[1])[:, None]  # (n, classes, k)
+        return xp.sum(scores[:, :, None] * xp.asarray(chosen, scores.dtype), axis=1)
+    taken = xp.asarray(wanted)
+    return xp.take_along_axis(scores, taken.to(scores.device) if is_torch_array(scores) else taken, axis=1)
 
 
 def class_score(which: int | str) -> _ClassScore:
