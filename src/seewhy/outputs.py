@@ -99,16 +99,20 @@ def before_heads(
     """The final activation that made the class scores, and the outputs that are explained.
 
     `head_of` tells of an array the activation that it came out of, and what went in. With `logit` that takes its place,
-    in every output that could be class scores: so they are all explained alike.
+    wherever there is such an array among the outputs: so they are all explained alike.
     """
-    heads = {key: head for key, array in class_candidates(outputs).items() if (head := head_of(array)) is not None}
-    if not heads:
-        return None, outputs
-    kind, _ = heads.get(class_key(outputs), (None, None))
-    if logit:
-        logits = {key: before for key, (_, before) in heads.items()}
-        outputs = logits[None] if None in logits else with_fields(outputs, {**(as_fields(outputs) or {}), **logits})
-    return kind, outputs
+    kinds: dict[int, str] = {}
+
+    def before(array: Array) -> Array:
+        head = head_of(array) if len(array.shape) == 2 else None
+        if head is None:
+            return array
+        kinds[id(array)], logits = head
+        return logits
+
+    asked = map_arrays(outputs, before)
+    kind = kinds.get(id(class_scores(outputs))) if class_candidates(outputs) else None
+    return kind, asked if logit else outputs
 
 
 def map_arrays(outputs: Any, function: Callable[[Array], Array]) -> Any:

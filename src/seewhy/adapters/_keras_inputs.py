@@ -7,9 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import is_torch_array
 
 from seewhy.adapters._keras_layers import channels_last, check
 from seewhy.errors import InputError
+from seewhy.maps import to_numpy
 from seewhy.outputs import is_array
 
 
@@ -49,6 +51,8 @@ def place(net: Any, inputs: Any) -> Batch:
 
     def move(value: Any) -> Any:
         try:
+            if is_torch_array(value) and not keras.ops.is_tensor(value):
+                value = to_numpy(value.detach())
             array = value if keras.ops.is_tensor(value) else np.asarray(value)
             if (isinstance(array, np.ndarray) and array.dtype.kind in "OSUMm") or "complex" in str(array.dtype):
                 raise TypeError(f"no real numbers, but {array.dtype}")

@@ -16,6 +16,7 @@ from weakref import ref
 
 import jax
 import jax.numpy as jnp
+import keras
 
 from seewhy.adapter import Ask
 from seewhy.adapters._checks import NO_GRADIENT
@@ -220,10 +221,12 @@ def _pull_back(turned: bool, back: Any, seeds: list[Any]) -> Any:
 
 
 def _weights(net: Any) -> tuple[list[Any], list[Any]]:
+    if isinstance(net, keras.Model):
+        net.jax_state_sync()  # within a callback of `fit` Keras holds the weights elsewhere
     if any(v._value is None for v in net.variables):
         raise InputError(
-            f"the weights of {net.name!r} are out of reach while Keras trains it on JAX: explain it in "
-            "on_epoch_end, or after fit"
+            f"the weights of {net.name!r} are out of reach while Keras trains on JAX a model that it is a part of: "
+            "explain that one, or wait for on_epoch_end"
         )
     return [v.value for v in net.trainable_variables], [v.value for v in net.non_trainable_variables]
 

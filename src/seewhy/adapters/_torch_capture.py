@@ -22,7 +22,7 @@ from seewhy.adapters import _torch_head as head
 from seewhy.adapters._checks import NO_GRADIENT, check_classes, check_count, did_not_run
 from seewhy.adapters._layout import spatial
 from seewhy.errors import LayerError, OutputError
-from seewhy.outputs import as_fields, before_heads, class_candidates, class_scores, map_arrays, with_fields
+from seewhy.outputs import as_fields, before_heads, class_scores, map_arrays, with_fields
 from seewhy.types import Capture
 
 
@@ -58,8 +58,7 @@ def capture(this: Pass, ask: Ask, *, gradients: bool, logit: bool) -> Capture:
     """One pass through the model, see seewhy.types.Capture and seewhy.adapter.Adapter.capture."""
     watch = not gradients or this.net in _functional_heads
     run = _run(this, gradients=gradients, watch=watch)
-    vectors = class_candidates(run.outputs).values()
-    if not watch and any(run.heads.of(vector) is None and head.is_functional(vector) for vector in vectors):
+    if not watch and run.heads.miss(run.outputs):
         # a softmax called as a function is seen only while function calls are watched, which costs 2 %:
         _functional_heads.add(this.net)
         run = _run(this, gradients=gradients, watch=True)

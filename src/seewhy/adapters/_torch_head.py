@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from seewhy.outputs import map_arrays
+
 MODULES: dict[type[nn.Module], str] = {nn.Softmax: "softmax", nn.LogSoftmax: "log-softmax", nn.Sigmoid: "sigmoid"}
 FUNCTIONS: dict[Any, str] = {
     F.softmax: "softmax",
@@ -46,6 +48,18 @@ class Heads:
         """The kind of the activation that made these scores, and what went into it."""
         found = ((kind, before) for kind, before, after in reversed(self.seen) if after is scores)
         return next(found, None)
+
+    def miss(self, outputs: Any) -> bool:
+        """Is there an output that came out of an activation which was not seen?"""
+        unseen: list[Tensor] = []
+
+        def look(array: Any) -> Any:
+            if isinstance(array, Tensor) and array.ndim == 2 and self.of(array) is None and is_functional(array):
+                unseen.append(array)
+            return array
+
+        map_arrays(outputs, look)
+        return bool(unseen)
 
     def note(self, kind: str, before: Any, after: Any) -> None:
         # inside attention there are softmaxes too: class scores have two axes; an in-place one leaves no logits
