@@ -6,6 +6,7 @@ import weakref
 import keras
 import numpy as np
 import pytest
+import torch
 from keras import layers
 
 import seewhy
@@ -188,7 +189,6 @@ def test_outputs_within_outputs_are_explained_before_their_softmax_too():
 
 
 def test_tensors_of_bfloat16_of_another_framework_are_taken():
-    torch = pytest.importorskip("torch")
     given = torch.from_numpy(batch(1, 8, 8, 3)).bfloat16()
     assert tuple(seewhy.explain(heads(kind=2), given, 0).scores.shape) == (1, 1)
 
