@@ -1,17 +1,24 @@
 """What seewhy asks of a framework: a file in `adapters/` with these functions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from seewhy.types import Capture, LayerInfo, Scores
+from seewhy.types import Capture, LayerInfo, Rows, Scores
 from seewhy.vision_model import VisionModel
 
-Ask: TypeAlias = Callable[[Any, npt.NDArray[np.float32] | None], Scores]
-"""(outputs, class scores as NumPy (n, classes) or None) -> the scores to explain (n, k)."""
+
+class Ask(Protocol):
+    """The question that a pass is made for: what of the outputs is to be explained."""
+
+    def __call__(self, outputs: Any, classes: npt.NDArray[np.float32] | None) -> Scores:
+        """(outputs, class scores as NumPy (n, classes) or None) -> the scores to explain (n, k)."""
+
+    def again(self, outputs: Any, of: Rows) -> Scores:
+        """The scores (m, k) in the outputs of a further pass, whose rows are asked what image `of[r]` was asked."""
 
 
 @runtime_checkable
@@ -45,5 +52,18 @@ class Adapter(Protocol):
     def full_precision(self) -> AbstractContextManager[None]:
         """A context in which the maths on what was captured is done as written: no autocast, no graph."""
 
-    def capture(self, net: Any, layer: Any, inputs: Any, ask: Ask, *, gradients: bool, logit: bool) -> Capture:
-        """One pass through the model: activations at the layer, gradients of what is asked, outputs."""
+    def capture(
+        self,
+        net: Any,
+        layers: Sequence[Any],
+        inputs: Any,
+        ask: Ask,
+        *,
+        gradients: bool,
+        logit: bool,
+        guided: bool = False,
+    ) -> list[Capture]:
+        """One pass through the model: activations at each layer, gradients of what is asked, outputs.
+
+        A layer is what `find_layer` returned, or INPUT for the first image input itself.
+        """

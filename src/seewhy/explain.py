@@ -16,8 +16,8 @@ from seewhy.images import is_photo, open_photos
 from seewhy.maps import is_blank, is_finite, rectify, to_numpy
 from seewhy.outputs import class_candidates, class_scores, is_ambiguous, looks_like_probabilities, probabilities
 from seewhy.preprocess import Geometry, Preprocess, as_preprocess
-from seewhy.targets._forms import as_rows, bind_rows, score_rows
-from seewhy.types import BoundTarget, Capture, LayerInfo, Method, method_info
+from seewhy.targets._forms import Question, as_rows, bind_rows
+from seewhy.types import Capture, LayerInfo, Method, method_info
 from seewhy.view import View
 from seewhy.vision_model import VisionModel, as_labels
 
@@ -80,15 +80,12 @@ class Explainer:
         rows = as_rows(target, len(views))
         name, layer = self._find_layer(inputs)
 
-        bound: list[list[BoundTarget]] = []
-
-        def ask(outputs: Any, classes: Any) -> Any:
-            bound[:] = bind_rows(rows, self._names(classes), classes)
-            return score_rows(bound, outputs)
-
+        question = Question(rows, self._names)
         # 1. capture: one forward pass, and one backward pass from the scores to the layer
-        needs = method_info(self.method).gradients
-        capture = self.adapter.capture(self.net, layer, inputs, ask, gradients=needs, logit=self.logit)
+        info = method_info(self.method)
+        [capture] = self.adapter.capture(
+            self.net, [layer], inputs, question, gradients=info.gradients, logit=self.logit, guided=info.guided
+        )
         # 2. weigh the channels, 3. combine them
         with self.adapter.full_precision():
             maps = self.method(capture, **self.options)
@@ -104,7 +101,7 @@ class Explainer:
             outputs=capture.outputs,
             blank=blank,
             flat=blank & _is_flat(capture) if blank.any() else blank,
-            targets=tuple(map(tuple, bound)),
+            targets=tuple(map(tuple, question.bound)),
             layer=name,
             method=self.method_name,
             model=self.model_name,

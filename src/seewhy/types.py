@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,11 @@ Gradients: TypeAlias = Float[Array, "n k c *s"]
 Scores: TypeAlias = Float[Array, "n k"]
 Maps: TypeAlias = Float[Array, "n k *s"]
 Heatmap: TypeAlias = npt.NDArray[np.float32]
+Rows: TypeAlias = npt.NDArray[np.intp]
+"""For each of m rows, the image of the batch that it was made from."""
+
+INPUT = "input"
+"""What stands for a layer where a method explains the model's input itself."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,56 @@ class Capture:
     """(n, classes): the class scores that targets were taken from; None where there is no class vector."""
     head: str | None
     """The final activation that was seen to run: "softmax", "log-softmax", "sigmoid"; None: none was seen."""
+    again: "MorePasses | None" = None
+    """Further passes, for methods that change the input or the layer; None in a Capture made by hand."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What one further pass tells: m changed images, or m copies of the layer's output that were changed."""
+
+    activations: Float[Array, "m c *s"]
+    gradients: Float[Array, "m k c *s"]
+    scores: Float[Array, "m k"]
+
+
+class MorePasses(Protocol):
+    """Further passes through the model that was captured, asked the same questions, at the same layer.
+
+    A pass takes m images, or m outputs of the layer, at once; `of` (m,) says for each of them which image of the batch
+    it was made from: that image's targets are asked of it, and for a model of several inputs its other inputs go with
+    it. Arrays are of the kind that the Capture has, channels first. What was predicted is not predicted anew: the
+    targets stay those of the first pass. A method keeps m within what memory allows (see seewhy.stream).
+    """
+
+    @property
+    def images(self) -> Float[Array, "n c *_"]:
+        """The first image input of the model as it was prepared, at least float32."""
+
+    def scores(self, images: Float[Array, "m c *_"], of: Rows) -> Float[Array, "m k"]:
+        """The scores of changed images; no gradient is taken."""
+
+    def gradients(
+        self, images: Float[Array, "m c *_"], of: Rows, *, at_input: bool = False, guided: bool = False
+    ) -> Variant:
+        """Activations, gradients and scores of changed images, at the captured layer or at the input.
+
+        `guided`: the gradient goes back through a ReLU only where it is positive (Springenberg et al. 2015, eq. in
+        fig. 1c). Raises LayerError where the model has no ReLU to be guided at.
+        """
+
+    def tail(self, activations: Float[Array, "m c *s"], of: Rows) -> Float[Array, "m k"]:
+        """The scores where these take the place of the layer's output; where it can be, only what follows is run."""
+
+    def curvature(self) -> Gradients:
+        """H A for each image and target: the second derivative of the score at the layer, times the activations."""
+
+    def biases(self) -> list[Array]:
+        """The bias-gradients of every layer with a bias and spatial axes, (n, k, c, *s) each: d score / d b times b at
+        every position (Srinivas and Fleuret 2019, section 3.1 and eq. 8); normalisation layers count with their
+        implicit bias, shift - mean * gain / deviation. With those of the layers without spatial axes, and with
+        images * gradients, they would add up to the score of a net of ReLUs.
+        """
 
 
 @dataclass(frozen=True)
@@ -155,6 +210,10 @@ class Target(Protocol):
 Method: TypeAlias = Callable[..., Maps]
 """A function from a Capture, and its own options, to maps."""
 
+Cost: TypeAlias = Literal["one pass", "two passes", "tail passes", "many passes"]
+"""What a method costs: "one pass", a forward pass and what goes back from the scores to the layer; "two passes", one
+more of these; "tail passes", the first and many runs of what follows the layer; "many passes", many of the whole."""
+
 _MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
 
 
@@ -164,13 +223,28 @@ class MethodInfo:
 
     paper: str = ""
     gradients: bool = True
+    cost: Cost = "one pass"
+    at_input: bool = False
+    """Does it explain the model's input, and no layer? Then activations are the images."""
+    guided: bool = False
+    """Does it want guided gradients (Springenberg et al. 2015)?"""
+    pixels: bool = False
+    """Do its maps have the input's positions, though it looks at a layer?"""
 
 
-def method(*, paper: str, gradients: bool = True) -> Callable[[_MethodT], _MethodT]:
-    """Declare a function to be a method: the paper it follows, and whether it needs gradients."""
+def method(
+    *,
+    paper: str,
+    gradients: bool = True,
+    cost: Cost = "one pass",
+    at_input: bool = False,
+    guided: bool = False,
+    pixels: bool = False,
+) -> Callable[[_MethodT], _MethodT]:
+    """Declare a function to be a method: the paper it follows, what it needs, and what it costs."""
 
     def declare(function: _MethodT) -> _MethodT:
-        function.__dict__["method_info"] = MethodInfo(paper, gradients)
+        function.__dict__["method_info"] = MethodInfo(paper, gradients, cost, at_input, guided, pixels)
         return function
 
     return declare

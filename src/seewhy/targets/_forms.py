@@ -1,7 +1,7 @@
 """The forms in which users write targets, and their scores."""
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from seewhy.errors import TargetError
 from seewhy.outputs import is_array, namespace
 from seewhy.targets.class_score import Column, class_score, scores_of
 from seewhy.targets.top import top
-from seewhy.types import Array, BoundTarget, Classes, Scores, Target
+from seewhy.types import Array, BoundTarget, Classes, Rows, Scores, Target
 
 FORMS = (
     "None (the predicted class), a class index, a class name, seewhy.top(k), a target or callable: the same for all; "
@@ -77,6 +77,23 @@ def bind_rows(
             "every image needs the same number of targets, got " + ", ".join(str(len(row)) for row in bound)
         )
     return bound
+
+
+@dataclass
+class Question:
+    """What is asked of one batch: its rows of targets, bound once the first pass has told the class scores."""
+
+    rows: Sequence[Sequence[Target]]
+    names: Callable[[npt.NDArray[np.float32] | None], Sequence[str] | None]
+    """From the class scores to the classes' names."""
+    bound: list[list[BoundTarget]] = field(default_factory=list)
+
+    def __call__(self, outputs: Any, classes: npt.NDArray[np.float32] | None) -> Scores:
+        self.bound = bind_rows(self.rows, self.names(classes), classes)
+        return score_rows(self.bound, outputs)
+
+    def again(self, outputs: Any, of: Rows) -> Scores:
+        return score_rows([self.bound[i] for i in of], outputs)
 
 
 def score_rows(bound: Sequence[Sequence[BoundTarget]], outputs: Any) -> Scores:
