@@ -132,7 +132,8 @@ def by_channel(values: Float[Array, "m k"], of: Rows, channel: npt.NDArray[np.in
     xp = array_namespace(values)
     place = np.full((n, c), len(of))
     place[of, channel] = np.arange(len(of))
-    padded = xp.concat([values, xp.zeros_like(values[:1]) if len(of) else values], axis=0)
+    none = xp.zeros((1, values.shape[1]), dtype=values.dtype, device=device(values))
+    padded = xp.concat([values, none], axis=0)
     return xp.permute_dims(xp.reshape(take(padded, place.ravel()), (n, c, -1)), (0, 2, 1))
 
 
