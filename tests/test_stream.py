@@ -14,9 +14,8 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def terminal(monkeypatch):
-    """A terminal on stderr, and no patience: a bar is drawn after the first chunk."""
+def terminal_on(monkeypatch):
+    """A terminal on stderr, and no patience: a bar is drawn after the first chunk. No fixture: pytest sets stderr anew."""
     fake = Terminal()
     monkeypatch.setattr(sys, "stderr", fake)
     monkeypatch.setattr(stream, "PATIENCE", -1.0)
@@ -34,7 +33,7 @@ def test_chunks_cover_every_row_once():
         for size in (1, 2, 5, 20):
             rows = [i for part in stream.slices(total, size) for i in range(part.start, part.stop)]
             assert rows == list(range(total))
-    assert sum(stream.run(5, 2, double, "doubling"), []) == [0, 2, 4, 6, 8]
+    assert list(stream.run(5, 2, double, "doubling")) == [[0, 2], [4, 6], [8]]
 
 
 def test_memory_counts_what_the_model_holds():
@@ -45,14 +44,16 @@ def test_memory_counts_what_the_model_holds():
         stream.rows_within(17, mib, mib)
 
 
-def test_a_long_run_draws_a_bar_on_a_terminal_and_wipes_it_away(terminal):
+def test_a_long_run_draws_a_bar_on_a_terminal_and_wipes_it_away(monkeypatch):
+    terminal = terminal_on(monkeypatch)
     list(stream.run(6, 2, double, "Some-CAM"))
     drawn = terminal.getvalue()
     assert "Some-CAM" in drawn
     assert drawn.rstrip().endswith("\x1b[2K")  # the last thing is that its line is wiped
 
 
-def test_a_short_run_one_chunk_and_no_terminal_draw_nothing(terminal, monkeypatch):
+def test_a_short_run_one_chunk_and_no_terminal_draw_nothing(monkeypatch):
+    terminal = terminal_on(monkeypatch)
     list(stream.run(6, 6, double, "Some-CAM"))
     monkeypatch.setattr(stream, "PATIENCE", 60.0)
     list(stream.run(6, 2, double, "Some-CAM"))
@@ -66,7 +67,9 @@ def test_a_short_run_one_chunk_and_no_terminal_draw_nothing(terminal, monkeypatc
     assert sys.stderr.getvalue() == ""
 
 
-def test_an_interrupt_ends_the_run_and_its_bar(terminal):
+def test_an_interrupt_ends_the_run_and_its_bar(monkeypatch):
+    terminal = terminal_on(monkeypatch)
+
     def work(part):
         if part.start >= 4:
             raise KeyboardInterrupt
@@ -80,7 +83,8 @@ def test_an_interrupt_ends_the_run_and_its_bar(terminal):
     assert not [t for t in threading.enumerate() if "Refresh" in type(t).__name__]
 
 
-def test_who_draws_a_bar_of_its_own_is_told_instead(terminal):
+def test_who_draws_a_bar_of_its_own_is_told_instead(monkeypatch):
+    terminal = terminal_on(monkeypatch)
     told = []
     with stream.reporting(lambda *how_far: told.append(how_far)):
         list(stream.run(5, 2, double, "Some-CAM"))
