@@ -148,7 +148,7 @@ def test_unknown_methods_and_options_name_what_there_is():
         seewhy.Explainer(net, "random-cam", sead=1)
     with pytest.raises(seewhy.SeewhyError, match="it has none"):
         seewhy.Explainer(net, "grad-cam", seed=1)
-    assert seewhy.Explainer(net, "grad_cam").method_name == "grad-cam"
+    assert seewhy.Explainer(net, "grad_cam").method.name == "grad-cam"
 
 
 def test_a_method_that_returns_the_wrong_shape_is_named():

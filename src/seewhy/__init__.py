@@ -11,9 +11,11 @@ No deep-learning framework is imported before a model of it is explained or load
 from seewhy import catalog as _catalog
 from seewhy import methods as _methods_package  # noqa: F401  imported first: the functions below take these names
 from seewhy import targets as _targets_package  # noqa: F401
+from seewhy.compare import compare
 from seewhy.errors import SeewhyError, SeewhyWarning
 from seewhy.explain import Explainer, explain, layers
 from seewhy.explanation import Explanation, open
+from seewhy.explanations import Explanations
 from seewhy.models import load
 from seewhy.preprocess import Preprocess
 from seewhy.targets.negative import negative
@@ -25,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Explainer",
     "Explanation",
+    "Explanations",
     "LayerInfo",
     "Prediction",
     "Preprocess",
@@ -32,6 +35,7 @@ __all__ = [
     "SeewhyWarning",
     "VisionModel",
     "__version__",
+    "compare",
     "explain",
     "layers",
     "load",

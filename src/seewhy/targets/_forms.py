@@ -95,6 +95,26 @@ class Question:
     def again(self, outputs: Any, of: Rows) -> Scores:
         return score_rows([self.bound[i] for i in of], outputs)
 
+    def of(self, images: Rows) -> "_Repeated":
+        """The same, asked of a batch of variants: the first are the images as they are, which decide what is asked."""
+        return _Repeated(self, images)
+
+
+@dataclass(frozen=True)
+class _Repeated:
+    question: Question
+    images: Rows
+    """For each row of the batch, the image that it is a variant of."""
+
+    def __call__(self, outputs: Any, classes: npt.NDArray[np.float32] | None) -> Scores:
+        n = len(self.question.rows)
+        values = classes[:n] if classes is not None else None
+        self.question.bound = bind_rows(self.question.rows, self.question.names(values), values)
+        return self.question.again(outputs, self.images)
+
+    def again(self, outputs: Any, of: Rows) -> Scores:
+        return self.question.again(outputs, self.images[of])
+
 
 def score_rows(bound: Sequence[Sequence[BoundTarget]], outputs: Any) -> Scores:
     """The scores (n, k) of bound targets; each different target is computed once for the whole batch."""
