@@ -184,30 +184,32 @@ def runner(this: Pass) -> Run:
 
 
 @contextmanager
-def swapped(module: Any, functions: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
-    """For a time, and in this thread only, functions of a module are others; one thread at a time."""
+def swapped(module: Any, names: Iterable[str], make: Callable[[str, Callable[..., Any]], Any]) -> Iterator[None]:
+    """For a time, and in this thread only, functions of a module are what is made of them; one thread at a time."""
     thread = threading.get_ident()
 
-    def here(before: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(before)
-        def either(*args: Any, **kwargs: Any) -> Any:
-            return (function if threading.get_ident() == thread else before)(*args, **kwargs)
+    def either(name: str, before: Callable[..., Any]) -> Callable[..., Any]:
+        after = make(name, before)
 
-        return either
+        @wraps(before)
+        def here(*args: Any, **kwargs: Any) -> Any:
+            return (after if threading.get_ident() == thread else before)(*args, **kwargs)
+
+        return here
 
     with tracing:
-        before = {name: getattr(module, name) for name in functions}
+        kept = {name: getattr(module, name) for name in names}
         try:
-            for name, function in functions.items():
-                setattr(module, name, here(before[name], function))
+            for name, before in kept.items():
+                setattr(module, name, either(name, before))
             yield
         finally:
-            for name, function in before.items():
-                setattr(module, name, function)
+            for name, before in kept.items():
+                setattr(module, name, before)
 
 
 @contextmanager
-def guiding(guided: bool, module: Any, twins: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
+def guiding(guided: bool, module: Any, twins: Mapping[str, Callable[[Any], Any]]) -> Iterator[None]:
     """For a time, if asked, ReLUs hand back only what is positive; LayerError where none ran.
 
     `twins`: by the name of a function of the module, the one that does so.
@@ -217,14 +219,14 @@ def guiding(guided: bool, module: Any, twins: Mapping[str, Callable[..., Any]]) 
         return
     ran: list[str] = []
 
-    def noting(name: str) -> Callable[..., Any]:
+    def make(name: str, before: Callable[..., Any]) -> Callable[..., Any]:
         def relu(x: Any, *_: Any, **__: Any) -> Any:
             ran.append(name)
             return twins[name](x)
 
         return relu
 
-    with swapped(module, {name: noting(name) for name in twins}):
+    with swapped(module, twins, make):
         yield
     if not ran:
         raise LayerError(NO_RELU)

@@ -49,9 +49,7 @@ class Again:
 
     def gradients(self, images: Any, of: Rows, *, at_input: bool = False, guided: bool = False) -> Variant:
         places = (Place(INPUT, INPUT, self.this.batch.channels_last),) if at_input else self.this.places
-        question, found = self._passed(
-            replace(self.this, places=places, gradients=True, guided=guided), images, of
-        )
+        question, found = self._passed(replace(self.this, places=places, gradients=True, guided=guided), images, of)
         return Variant(found.activations[0], found.gradients[0], np.asarray(question.scores))
 
     def tail(self, activations: Any, of: Rows) -> Any:
@@ -77,7 +75,8 @@ class Again:
     def _passed(self, this: Pass, images: Any, of: Rows) -> tuple[Question, Found]:
         """One pass with other images."""
         question = Question(self.ask, this.n, this.gradients, of)
-        return question, passed(this, this.changed(images, partial(tf.gather, indices=of)), question)
+        turned = np.moveaxis(images, 1, -1) if this.batch.channels_last else images
+        return question, passed(this, this.changed(turned, partial(tf.gather, indices=of)), question)
 
     def _from_layer(self, what: str, make: Callable[..., Any], activations: Any, of: Rows, question: Question) -> Any:
         """What a graph finds that goes on from these in place of the layer's output."""

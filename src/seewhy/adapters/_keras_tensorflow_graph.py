@@ -284,19 +284,17 @@ def _head(scores: Any) -> tuple[str, Any] | None:
     return HEADS[operation.type], operation.inputs[0]
 
 
-@tf.custom_gradient
-def _guided_relu(x: Any) -> Any:
+def _relu(x: Any) -> Any:
     y = tf.raw_ops.Relu(features=x)
     return y, lambda slope: tf.where((y > 0) & (slope > 0), slope, 0)
 
 
-@tf.custom_gradient
-def _guided_relu6(x: Any) -> Any:
+def _relu6(x: Any) -> Any:
     y = tf.raw_ops.Relu6(features=x)
     return y, lambda slope: tf.where((y > 0) & (y < 6) & (slope > 0), slope, 0)
 
 
-GUIDED = {"relu": _guided_relu, "relu6": _guided_relu6}
+GUIDED = {"relu": tf.custom_gradient(_relu), "relu6": tf.custom_gradient(_relu6)}
 """The twins of tf.nn's functions that hand back only what is positive."""
 
 
