@@ -28,7 +28,7 @@ def names(kind: str) -> list[str]:
 
 def get(kind: str, name: str) -> Any:
     """The object of this kind and name; UnknownNameError with the nearest names where there is none."""
-    wanted = name.replace("_", "-")
+    wanted = spelled(name)
     if wanted in _built_in(kind):
         file = wanted.replace("-", "_")
         module = import_module(f"seewhy.{kind}.{file}")
@@ -41,6 +41,15 @@ def get(kind: str, name: str) -> Any:
                 f"the plugin {plugins[wanted].value} for {kind.removesuffix('s')} {name!r} does not load: {error}"
             ) from error
     raise unknown(kind.removesuffix("s"), name, names(kind))
+
+
+def spelled(name: str) -> str:
+    """A name as the catalogue spells it.
+
+    >>> spelled("grad_cam"), spelled("grad-cam++")
+    ('grad-cam', 'grad-cam-plus-plus')
+    """
+    return name.replace("++", "-plus-plus").replace("_", "-")
 
 
 def summary(kind: str, name: str) -> str:

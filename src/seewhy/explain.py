@@ -68,7 +68,7 @@ class Explainer:
         self.logit = score == "logit"
         self.method: Method = catalog.get("methods", method) if isinstance(method, str) else method
         self.method_name = (
-            method.replace("_", "-") if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
+            catalog.spelled(method) if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
         )
         self.options = _checked_options(self.method, self.method_name, options)
         self._said = self._in_range = False
