@@ -54,7 +54,8 @@ def cam(A, G, j, model):
     for c in range(A.shape[0]):
         moved = A.copy()
         moved[c] += 1.0  # the mean of the channel moves by 1
-        w.append(float(model.tail(torch.from_numpy(moved))) - float(model.tail(torch.from_numpy(A.copy()))))
+        with torch.no_grad():
+            w.append(float(model.tail(torch.from_numpy(moved)) - model.tail(torch.from_numpy(A.copy()))))
     return _weighed(w, A)
 
 
@@ -97,7 +98,7 @@ def smooth_grad_cam_plus_plus(A, G, j, model, samples=16, noise=0.15, seed=0):
     D1, D2, D3 = np.zeros(A.shape), np.zeros(A.shape), np.zeros(A.shape)
     deviation = noise * (model.image.max() - model.image.min())
     for t in range(samples):
-        drawn = np.random.default_rng([seed, t]).standard_normal(model.image.shape)
+        drawn = np.random.default_rng([seed, t]).standard_normal(model.image.shape, np.float32)
         g = _slopes(model, model.image + deviation * drawn)
         for at in np.ndindex(*A.shape):
             D1[at] += g[at] / samples

@@ -8,6 +8,8 @@ from itertools import product
 
 import numpy as np
 
+from cam_replicas import CAM_REPLICAS
+
 
 def _positions(array):
     return product(*(range(length) for length in array.shape[1:]))
@@ -64,3 +66,4 @@ def random_cam(A, G, j, seed=0):
 
 
 REPLICAS = {"grad-cam": grad_cam, "hires-cam": hires_cam, "layer-cam": layer_cam, "random-cam": random_cam}
+REPLICAS |= CAM_REPLICAS
