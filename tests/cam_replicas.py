@@ -59,7 +59,7 @@ def cam(A, G, j, model):
     return _weighed(w, A)
 
 
-def _plus_plus(A, D1, D2, D3):
+def _plus_plus(A, D1, D2, D3, signed=False):
     """Chattopadhay et al. 2018, eq. 10 and 11, from the three derivatives."""
     w = []
     for c in range(A.shape[0]):
@@ -67,8 +67,9 @@ def _plus_plus(A, D1, D2, D3):
         w_c = 0.0
         for p in _positions(A):
             denominator = 2 * float(D2[(c, *p)]) + total * float(D3[(c, *p)])
-            if denominator != 0:
-                w_c += float(D2[(c, *p)]) / denominator * max(0.0, float(D1[(c, *p)]))
+            alpha = float(D2[(c, *p)]) / denominator if denominator != 0 else 0.0
+            if signed or alpha > 0:
+                w_c += alpha * max(0.0, float(D1[(c, *p)]))
         w.append(w_c)
     return _weighed(w, A)
 
@@ -89,8 +90,8 @@ def grad_cam_plus_plus_general(A, G, j, model):
         for order in range(3):
             (value,) = torch.autograd.grad(value, t, create_graph=True)
             if order > 0:
-                (D2, D3)[order - 1][at] = float(value)
-    return _plus_plus(A, G, D2, D3)
+                (D2, D3)[order - 1][at] = float(value.detach())
+    return _plus_plus(A, G, D2, D3, signed=True)
 
 
 def smooth_grad_cam_plus_plus(A, G, j, model, samples=16, noise=0.15, seed=0):

@@ -114,7 +114,7 @@ class Again:
         return torch.zeros(len(of), 1)
 
     def gradients(self, images, of, *, at_input=False, guided=False):
-        return Variant(self.activations[of], self.slopes[of], torch.zeros(len(of), 1))
+        return Variant(self.activations[of], self.slopes[of], torch.zeros(len(of), self.slopes.shape[1]))
 
     def curvature(self):
         return torch.zeros_like(self.slopes)

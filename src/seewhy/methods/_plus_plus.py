@@ -6,21 +6,24 @@ from seewhy.maps import rectify
 from seewhy.types import Activations, Array, Float, Gradients
 
 
-def weights(first: Gradients, second: Gradients, third: Gradients, activations: Activations) -> Float[Array, "n k c"]:
-    """w_c = sum_ij alpha_c,ij ReLU(first), alpha = second / (2 second + sum_ab A_ab third) (eq. 10 and 11).
+def alphas(second: Gradients, third: Gradients, activations: Activations) -> Gradients:
+    """alpha = second / (2 second + sum_ab A_ab third) (eq. 10).
 
-    Where the denominator is zero, or no more than what rounding left of two terms that cancel, alpha is undefined, and
-    the position counts for nothing.
+    It is undefined, and zero, where the denominator is zero, or no more than what rounding left of terms that cancel.
     """
-    xp = array_namespace(first, activations)
-    axes = tuple(range(3, first.ndim))
-    total = xp.sum(activations[:, None, ...], axis=axes, keepdims=True)  # (n, 1, c, 1...)
+    xp = array_namespace(second, activations)
+    total = xp.sum(activations[:, None, ...], axis=tuple(range(3, second.ndim)), keepdims=True)  # (n, 1, c, 1...)
     denominator = 2 * second + total * third
     size = 2 * abs(second) + abs(total * third)
-    defined = abs(denominator) > size * xp.finfo(first.dtype).eps * 4
+    defined = abs(denominator) > size * xp.finfo(second.dtype).eps * 4
     ones, zeros = xp.ones_like(denominator), xp.zeros_like(denominator)
-    alphas = xp.where(defined, second / xp.where(defined, denominator, ones), zeros)
-    return xp.sum(alphas * rectify(first), axis=axes)
+    return xp.where(defined, second / xp.where(defined, denominator, ones), zeros)
+
+
+def weights(alphas: Gradients, first: Gradients) -> Float[Array, "n k c"]:
+    """w_c = sum_ij alpha_c,ij ReLU(first_c,ij) (eq. 11)."""
+    xp = array_namespace(alphas)
+    return xp.sum(alphas * rectify(first), axis=tuple(range(3, first.ndim)))
 
 
 def largest(gradients: Gradients) -> Float[Array, "n k"]:

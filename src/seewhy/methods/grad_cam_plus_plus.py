@@ -1,18 +1,16 @@
 """Grad-CAM++."""
 
-from typing import Literal
-
 from array_api_compat import array_namespace
 
 from seewhy.errors import InputError, LayerError
-from seewhy.maps import combine
+from seewhy.maps import combine, rectify
 from seewhy.methods._passes import further
-from seewhy.methods._plus_plus import largest, weights
+from seewhy.methods._plus_plus import alphas, largest, weights
 from seewhy.types import Capture, Maps, method
 
 
 @method(paper="Chattopadhay et al. 2018, eq. 10, 11 and 19, arXiv:1710.11063")
-def grad_cam_plus_plus(capture: Capture, *, form: Literal["exp", "general"] = "exp") -> Maps:
+def grad_cam_plus_plus(capture: Capture, *, form: str = "exp") -> Maps:
     """Each channel weighed by its positive gradients, those at few positions more: several objects of one class.
 
         w_c = sum_ij alpha_c,ij ReLU(dY/dA_c,ij)                                                       (eq. 11)
@@ -22,7 +20,8 @@ def grad_cam_plus_plus(capture: Capture, *, form: Literal["exp", "general"] = "e
     form="exp", the paper's shortcut: Y = exp(S), where S is the score that is explained, and what follows the layer is
     taken to be piecewise linear in it. Then the derivatives of Y are exp(S) g, exp(S) g^2 and exp(S) g^3 with
     g = dS/dA, and alpha = g^2 / (2 g^2 + sum_ab A_c,ab g^3) (eq. 19). The factor exp(S), one positive number for a
-    whole map, is left out: it would overflow, and it changes no picture.
+    whole map, is left out: it would overflow, and it changes no picture. In the paper the activations follow a ReLU;
+    where those of a channel add up to less than zero, alpha can be negative, and the position counts for nothing.
 
     form="general": Y is the score that is explained itself, and its second and third derivatives are computed, one
     activation at a time: thousands of runs of what follows the layer. For score="output" and for nets with smooth
@@ -46,7 +45,7 @@ def grad_cam_plus_plus(capture: Capture, *, form: Literal["exp", "general"] = "e
     if form == "exp":
         unit = largest(gradients)[(..., *[None] * (gradients.ndim - 2))]
         second = (gradients / unit) ** 2
-        third = second * gradients
+        weighing = rectify(alphas(second, second * gradients, activations))
     else:
         second, third = further(capture).diagonals()
         xp = array_namespace(second)
@@ -56,4 +55,5 @@ def grad_cam_plus_plus(capture: Capture, *, form: Literal["exp", "general"] = "e
                 "what follows the layer is piecewise linear; use form='exp', or score='output' where that is a "
                 "probability"
             )
-    return combine(weights(gradients, second, third, activations), activations)
+        weighing = alphas(second, third, activations)
+    return combine(weights(weighing, gradients), activations)

@@ -1,7 +1,5 @@
 """KPCA-CAM."""
 
-from typing import Literal
-
 from array_api_compat import array_namespace
 
 from seewhy.errors import InputError, OutputError
@@ -11,7 +9,7 @@ from seewhy.types import Array, Capture, Float, Maps, method
 
 
 @method(paper="Karmani et al. 2024, arXiv:2410.00267", gradients=False)
-def kpca_cam(capture: Capture, *, kernel: Literal["sigmoid", "rbf"] = "sigmoid", gamma: float | None = None) -> Maps:
+def kpca_cam(capture: Capture, *, kernel: str = "sigmoid", gamma: float | None = None) -> Maps:
     """The first principal component of a kernel between positions: Eigen-CAM that follows what is not linear.
 
         K_pq = tanh(gamma a_p . a_q + 1), or exp(-gamma |a_p - a_q|^2)      (a_p: the channels at position p, less their

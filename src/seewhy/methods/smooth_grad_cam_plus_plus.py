@@ -4,10 +4,10 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from seewhy.errors import InputError
-from seewhy.maps import combine
+from seewhy.maps import combine, rectify
 from seewhy.masking import check_count, check_seed, images_of, row_bytes
 from seewhy.methods._passes import further
-from seewhy.methods._plus_plus import largest, weights
+from seewhy.methods._plus_plus import alphas, largest, weights
 from seewhy.stream import MEMORY, rows_within, run
 from seewhy.types import Array, Capture, Maps, method
 
@@ -25,7 +25,8 @@ def smooth_grad_cam_plus_plus(
     A are the activations of the image itself. The noise is normal, with a deviation of `noise` times the image's range,
     drawn from the seed and the number of the sample alone: a map depends neither on what else is in its batch nor on
     how the work is cut into chunks, which `memory` bounds in MiB. As in Grad-CAM++ the powers of g are the derivatives
-    of exp(S) without their factor exp(S); with it one sample would outweigh the others.
+    of exp(S) without their factor exp(S); with it one sample would outweigh the others; and a
+    negative alpha counts for nothing.
 
     Omeiza, Speakman, Cintas, Weldemariam: Smooth Grad-CAM++: An Enhanced Inference Level Visualization Technique for
     Deep Convolutional Neural Network Models, 2019. Takes activations (n, c, *s), gradients (n, k, c, *s) and
@@ -70,4 +71,4 @@ def smooth_grad_cam_plus_plus(
     for parts in run(n * samples, rows, derivatives, "Smooth Grad-CAM++"):
         orders = [a + b for a, b in zip(orders, parts, strict=True)] if orders else parts
     first, second, third = orders
-    return combine(weights(first, second, third, capture.activations), capture.activations)
+    return combine(weights(rectify(alphas(second, third, capture.activations)), first), capture.activations)
