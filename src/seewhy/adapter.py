@@ -11,6 +11,7 @@ from seewhy.types import Capture, LayerInfo, Rows, Scores
 from seewhy.vision_model import VisionModel
 
 
+@runtime_checkable
 class Ask(Protocol):
     """The question that a pass is made for: what of the outputs is to be explained."""
 

@@ -70,6 +70,7 @@ class Variant:
     scores: Float[Array, "m k"]
 
 
+@runtime_checkable
 class MorePasses(Protocol):
     """Further passes through the model that was captured, asked the same questions, at the same layer.
 
