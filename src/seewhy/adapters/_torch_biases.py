@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from seewhy.adapters._torch_layout import is_channels_last
 from seewhy.errors import LayerError
 
 LINEAR = (nn.modules.conv._ConvNd, nn.Linear)
@@ -29,8 +30,7 @@ class Bias:
 @dataclass
 class _Watch:
     n: int
-    axes: int
-    is_channels_last: Callable[[Tensor], bool]
+    space: Sequence[int]
     found: list[Bias] = field(default_factory=list)
     thread: int = field(default_factory=threading.get_ident)
     busy: bool = False
@@ -39,7 +39,7 @@ class _Watch:
     def note(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         if self.busy or threading.get_ident() != self.thread:
             return
-        if not isinstance(output, Tensor) or output.ndim != 2 + self.axes or len(output) != self.n:
+        if not isinstance(output, Tensor) or output.ndim != 2 + len(self.space) or len(output) != self.n:
             return  # windows of the image, tokens, class scores
         if not output.requires_grad or not args or not isinstance(args[0], Tensor):
             return
@@ -49,20 +49,18 @@ class _Watch:
         finally:
             self.busy = False
         if bias is not None:
-            self.found.append(Bias(name, get_gradient_edge(output), bias, self.is_channels_last(output)))
+            self.found.append(Bias(name, get_gradient_edge(output), bias, is_channels_last(output, self.space)))
 
 
 @contextmanager
-def watch_biases(
-    net: nn.Module, n: int, space: Sequence[int], is_channels_last: Callable[[Tensor], bool]
-) -> Iterator[list[Bias]]:
+def watch_biases(net: nn.Module, n: int, space: Sequence[int]) -> Iterator[list[Bias]]:
     """Note each layer that has a bias and an output (n, c, *s), for a pass that is made with grad on.
 
     Layers are the modules with parameters or buffers of their own and no modules inside, and those of `LINEAR` and
     `NORMS`; one that runs several times counts each time. A bias that a model adds by itself, outside these, is not
     seen.
     """
-    watch = _Watch(n, len(space), is_channels_last)
+    watch = _Watch(n, space)
 
     def hook(name: str) -> Callable[..., None]:
         return lambda module, args, kwargs, output: watch.note(name, module, args, kwargs, output)
@@ -84,9 +82,7 @@ def _is_leaf(module: nn.Module) -> bool:
     return bool(own) and not any(True for _ in module.children())
 
 
-def _bias(
-    name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor
-) -> Tensor | None:
+def _bias(name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> Tensor | None:
     """What a layer adds that does not grow with its input: its bias b, or in general y - J x.
 
     For a normalisation with statistics of its own, y = g (x - m) / d + s, this is s - m g / d; where m and d are made
@@ -100,13 +96,13 @@ def _bias(
     x = args[0].detach()
     try:
         with torch.no_grad():
-            y, grown = torch.func.jvp(lambda x: module.forward(x, *args[1:], **kwargs), (x,), (x,))
+            answer = torch.func.jvp(lambda x: module.forward(x, *args[1:], **kwargs), (x,), (x,))
     except (RuntimeError, NotImplementedError) as problem:
         raise LayerError(
             f"the bias of the layer {name!r} ({type(module).__name__}) cannot be found: expected a layer with a "
             f"forward-mode derivative, got {str(problem).splitlines()[0]}; choose a method other than 'full-grad'"
         ) from problem
-    bias = (y - grown).detach()
+    bias = (answer[0] - answer[1]).detach()
     return bias if bool((bias != 0).any()) else None
 
 

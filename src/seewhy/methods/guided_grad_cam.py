@@ -6,9 +6,7 @@ from seewhy.maps import combine, rectify, spatial_mean, strongest, upsample
 from seewhy.types import Capture, Maps, method
 
 
-@method(
-    paper="Selvaraju et al. 2017, section 'Guided Grad-CAM', arXiv:1610.02391", cost="two passes", pixels=True
-)
+@method(paper="Selvaraju et al. 2017, section 'Guided Grad-CAM', arXiv:1610.02391", cost="two passes", pixels=True)
 def guided_grad_cam(capture: Capture) -> Maps:
     """Grad-CAM, upsampled to the input, times guided backpropagation: fine detail where the class was seen.
 
