@@ -93,17 +93,28 @@ def _bias(name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str,
             return None
         bias = module.bias.detach()
         return bias if isinstance(module, nn.Linear) else bias.reshape(-1, *[1] * (output.ndim - 2))
-    x = args[0].detach()
     try:
-        with torch.no_grad():
-            answer = torch.func.jvp(lambda x: module.forward(x, *args[1:], **kwargs), (x,), (x,))
-    except (RuntimeError, NotImplementedError) as problem:
+        y, grown = _along(lambda x: module.forward(x, *args[1:], **kwargs), args[0].detach())
+    except RuntimeError as problem:
         raise LayerError(
             f"the bias of the layer {name!r} ({type(module).__name__}) cannot be found: expected a layer with a "
-            f"forward-mode derivative, got {str(problem).splitlines()[0]}; choose a method other than 'full-grad'"
+            f"second derivative, got {str(problem).splitlines()[0]}; choose a method other than 'full-grad'"
         ) from problem
-    bias = (answer[0] - answer[1]).detach()
+    bias = y - grown
     return bias if bool((bias != 0).any()) else None
+
+
+def _along(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """y and J x, by the gradient of the gradient: few layers have a derivative in forward mode."""
+    with torch.enable_grad():
+        leaf = x.requires_grad_(True)
+        y = function(leaf.clone())
+        seed = torch.zeros_like(y, requires_grad=True)
+        slope = torch.autograd.grad(y, leaf, seed, create_graph=True, allow_unused=True)[0]
+        if slope is None:
+            return y.detach(), torch.zeros_like(y)
+        grown = torch.autograd.grad(slope, seed, x.detach(), allow_unused=True)[0]
+    return y.detach(), torch.zeros_like(y) if grown is None else grown.detach()
 
 
 def times_gradients(biases: Sequence[Bias], gradients: Sequence[Tensor | None]) -> list[Tensor]:
