@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 
 from perturb_replicas import PERTURBING
+from cam_replicas import CAM_REPLICAS
 
 
 def _positions(array):
@@ -67,3 +68,4 @@ def random_cam(A, G, j, seed=0):
 
 REPLICAS = {"grad-cam": grad_cam, "hires-cam": hires_cam, "layer-cam": layer_cam, "random-cam": random_cam}
 REPLICAS |= PERTURBING  # these take (X, A, f, tail), and are held against in test_perturb.py
+REPLICAS |= CAM_REPLICAS

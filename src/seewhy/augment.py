@@ -12,7 +12,7 @@ from array_api_compat import array_namespace, device
 
 from seewhy.errors import InputError, unknown
 from seewhy.maps import covered, upsample
-from seewhy.types import Maps
+from seewhy.types import Array, Float, Maps
 
 ZOOMS = (1 / 1.2, 1.2)
 """How much larger an image is shown under "scales", beside its own size."""
@@ -50,7 +50,7 @@ def variations(augment: str | Sequence[str]) -> list[Variation]:
     return [reduce(_then, chain, _SAME) for chain in product(*(_KINDS[kind]() for kind in dict.fromkeys(kinds)))]
 
 
-def mean(maps: Maps, ways: Sequence[Variation]) -> Maps:
+def mean(maps: Float[Array, "vn k *s"], ways: Sequence[Variation]) -> Maps:
     """The mean of maps (v * n, k, *s), one block of n for each variation, each laid back to where it belongs."""
     xp = array_namespace(maps)
     n, space = maps.shape[0] // len(ways), maps.shape[2:]

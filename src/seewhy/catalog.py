@@ -31,7 +31,7 @@ def names(kind: str) -> list[str]:
 
 def get(kind: str, name: str) -> Any:
     """The object of this kind and name; UnknownNameError with the nearest names where there is none."""
-    wanted = _spelt(name)
+    wanted = spelled(name)
     if wanted in _built_in(kind):
         file = wanted.replace("-", "_")
         module = import_module(f"seewhy.{kind}.{file}")
@@ -59,7 +59,7 @@ class NamedMethod:
 def as_method(method: str | Method, options: Mapping[str, Any] | None = None) -> NamedMethod:
     """A method by its name, or a function of one's own, with options; InputError for one that it does not have."""
     if isinstance(method, str):
-        function, name = get("methods", method), _spelt(method)
+        function, name = get("methods", method), spelled(method)
     else:
         function, name = method, getattr(method, "__name__", type(method).__name__)
     known = [p.name for p in signature(function).parameters.values() if p.kind is Parameter.KEYWORD_ONLY]
@@ -71,6 +71,15 @@ def as_method(method: str | Method, options: Mapping[str, Any] | None = None) ->
                 "labels, score, fuse and augment"
             )
     return NamedMethod(name, function, dict(options or {}), method_info(function))
+
+
+def spelled(name: str) -> str:
+    """A name as the catalogue spells it.
+
+    >>> spelled("grad_cam"), spelled("grad-cam++")
+    ('grad-cam', 'grad-cam-plus-plus')
+    """
+    return name.replace("++", "-plus-plus").replace("_", "-")
 
 
 def summary(kind: str, name: str) -> str:
@@ -109,10 +118,6 @@ def adapter_for(model: object) -> Adapter:
         f"expected a model of {' or '.join(known)} (a torch.nn.Module, a keras.Model), or what seewhy.load(...) "
         f"returns, got {type(model).__name__}"
     )
-
-
-def _spelt(name: str) -> str:
-    return name.replace("_", "-")
 
 
 def _built_in(kind: str) -> list[str]:

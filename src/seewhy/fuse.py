@@ -8,7 +8,7 @@ from array_api_compat import array_namespace
 
 from seewhy.errors import unknown
 from seewhy.maps import rectify, upsample
-from seewhy.types import Array, Maps
+from seewhy.types import Array
 
 WAYS = ("max", "mean", "product")
 
@@ -19,7 +19,7 @@ def check_fuse(fuse: str | None) -> str | None:
     return fuse
 
 
-def fuse_maps(maps: Sequence[Maps], fuse: str) -> Maps:
+def fuse_maps(maps: Sequence[Array], fuse: str) -> Array:
     """Maps (n, k, *s) of several layers on the finest of their grids: the largest value, the mean or the product.
 
     Layers differ in their units, so each map is rectified and divided by its highest value first, as LayerCAM does
