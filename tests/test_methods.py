@@ -6,8 +6,8 @@ import torch
 
 import nets
 import seewhy
-from perturb_replicas import PERTURBING
 from cam_replicas import WITH_MODEL, Model
+from perturb_replicas import PERTURBING
 from replicas import REPLICAS
 from seewhy.types import Capture, Variant
 
