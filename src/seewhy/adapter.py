@@ -11,6 +11,7 @@ from seewhy.types import Capture, LayerInfo, Rows, Scores
 from seewhy.vision_model import VisionModel
 
 
+@runtime_checkable
 class Ask(Protocol):
     """The question that a pass is made for: what of the outputs is to be explained."""
 
@@ -45,6 +46,9 @@ class Adapter(Protocol):
 
     def find_layer(self, net: Any, layer: Any) -> tuple[str, Any]:
         """The name and the layer that a user's `layer` means."""
+
+    def classes_last(self, net: Any) -> bool:
+        """Are classes the last axis of outputs that have positions too, (n, *s, classes)?"""
 
     def layers(self, net: Any, inputs: Any) -> list[LayerInfo]:
         """Every layer with spatial axes that ran in one forward pass; one is the default."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seewhy import catalog
-from seewhy.errors import InputError, LayerError, OutputError, SeewhyWarning
+from seewhy.errors import InputError, LayerError, OutputError, SeewhyError, SeewhyWarning
 from seewhy.explanation import Explanation
 from seewhy.images import is_photo, open_photos
 from seewhy.maps import is_blank, is_finite, rectify, to_numpy
@@ -80,12 +80,13 @@ class Explainer:
         rows = as_rows(target, len(views))
         name, layer = self._find_layer(inputs)
 
-        question = Question(rows, self._names)
+        question = Question(rows, self._names, self.adapter.classes_last(self.net))
         # 1. capture: one forward pass, and one backward pass from the scores to the layer
         info = method_info(self.method)
         [capture] = self.adapter.capture(
             self.net, [layer], inputs, question, gradients=info.gradients, logit=self.logit, guided=info.guided
         )
+        question.settle(capture.outputs)
         # 2. weigh the channels, 3. combine them
         with self.adapter.full_precision():
             maps = self.method(capture, **self.options)
@@ -113,8 +114,13 @@ class Explainer:
 
     def check(self, target: Any) -> None:
         """Raise what a call for this target would raise for its class names and indices, before any pass."""
-        if self.labels is not None:
-            bind_rows(as_rows(target, 1), self.labels, np.zeros((1, len(self.labels)), np.float32))
+        if self.labels is None:
+            return
+        rows, ramp = as_rows(target, 1), np.arange(len(self.labels), dtype=np.float32)[None]
+        try:
+            bind_rows(rows, self.labels, ramp)
+        except SeewhyError:  # what is wrong is so whichever class is the best
+            bind_rows(rows, self.labels, -ramp)
 
     def _prepare(self, images: Any) -> tuple[Any, tuple[View, ...]]:
         """The model's input, and for each image where it lies on its photo."""
