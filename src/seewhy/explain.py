@@ -17,7 +17,7 @@ from seewhy.maps import is_blank, is_finite, rectify, to_numpy
 from seewhy.outputs import class_candidates, class_scores, is_ambiguous, looks_like_probabilities, probabilities
 from seewhy.preprocess import Geometry, Preprocess, as_preprocess
 from seewhy.targets._forms import Question, as_rows, bind_rows
-from seewhy.types import Capture, LayerInfo, Method, method_info
+from seewhy.types import INPUT, Capture, LayerInfo, Method, method_info
 from seewhy.view import View
 from seewhy.vision_model import VisionModel, as_labels
 
@@ -72,7 +72,7 @@ class Explainer:
         )
         self.options = _checked_options(self.method, self.method_name, options)
         self._said = self._in_range = False
-        self._layer = self.adapter.find_layer(self.net, layer) if layer is not None else None
+        self._layer = self._given_layer(layer)
 
     def __call__(self, images: Any, target: Any = None) -> Explanation:
         """Explain images for a target; both in the forms that `seewhy.explain` lists."""
@@ -90,7 +90,7 @@ class Explainer:
         # 2. weigh the channels, 3. combine them
         with self.adapter.full_precision():
             maps = self.method(capture, **self.options)
-        _check(maps, capture, self.method_name)
+        _check(maps, capture, self.adapter.size(inputs)[1] if info.pixels else None, self.method_name)
         self._warn(capture)
         # 4. rectify: what speaks for the target remains
         maps = rectify(maps)
@@ -111,6 +111,15 @@ class Explainer:
             names=self._names(capture.classes),
             peak=float(maps.max()),
         )
+
+    def _given_layer(self, layer: Any) -> tuple[str, Any] | None:
+        if method_info(self.method).at_input:
+            if layer not in (None, INPUT):
+                raise LayerError(
+                    f"the method {self.method_name!r} explains the model's input and no layer: leave layer= out"
+                )
+            return INPUT, INPUT
+        return self.adapter.find_layer(self.net, layer) if layer is not None else None
 
     def check(self, target: Any) -> None:
         """Raise what a call for this target would raise for its class names and indices, before any pass."""
@@ -272,8 +281,8 @@ def _checked_options(method: Method, name: str, options: dict[str, Any]) -> dict
     return options
 
 
-def _check(maps: Any, capture: Capture, method: str) -> None:
-    expected = (*capture.scores.shape, *capture.activations.shape[2:])
+def _check(maps: Any, capture: Capture, space: tuple[int, ...] | None, method: str) -> None:
+    expected = (*capture.scores.shape, *(space or capture.activations.shape[2:]))
     if tuple(maps.shape) != expected:
         raise InputError(
             f"the method {method!r} must return maps (n, k, *s) of shape {expected}, got {tuple(maps.shape)}"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seewhy.errors import InputError
+from seewhy.types import Rows
 
 
 def is_batch(net: nn.Module, images: object) -> bool:
@@ -82,3 +83,19 @@ def image_of(inputs: Any) -> Tensor:
     if len(image) == 0:
         raise InputError(f"the batch is empty: shape {tuple(image.shape)}")
     return image
+
+
+def with_images(inputs: Any, images: Tensor, of: Rows | None) -> Any:
+    """The inputs with other images in place of the first image input; `of` says which images the others go with."""
+    image = image_of(inputs)
+
+    def other(value: Any) -> Any:
+        if value is image:
+            return images
+        if of is None or not isinstance(value, Tensor) or not value.ndim or len(value) != len(image):
+            return value
+        return value[torch.from_numpy(of).to(value.device)]
+
+    if isinstance(inputs, Mapping):
+        return {key: other(value) for key, value in inputs.items()}
+    return tuple(map(other, inputs)) if isinstance(inputs, tuple) else other(inputs)

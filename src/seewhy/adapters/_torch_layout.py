@@ -1,7 +1,8 @@
-"""Which axes of a layer's output are spatial."""
+"""Which axes of a layer's output are spatial, and its values in the layout and precision that methods take."""
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 FEWEST = 8
@@ -28,3 +29,13 @@ def _fits(shape: Sequence[int], space: Sequence[int]) -> bool:
         return False
     steps = [(full / (short + 1), full / max(short - 1, 0.5)) for short, full in zip(shape, space, strict=True)]
     return max(low for low, _ in steps) <= min(high for _, high in steps)
+
+
+def first(tensor: Tensor, turned: bool, axis: int = 1) -> Tensor:
+    """The tensor with its channels at this axis, from where they come last if it is turned."""
+    return tensor.movedim(-1, axis) if turned else tensor
+
+
+def full(tensor: Tensor) -> Tensor:
+    """At least float32."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

@@ -1,7 +1,8 @@
 """PyTorch: activations and gradients at one layer, for the cost of the forward pass; see _torch_capture.py."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,13 +10,14 @@ from torch import nn
 
 from seewhy.adapter import Ask
 from seewhy.adapters import _torch_capture
-from seewhy.adapters._torch_capture import Pass, full_precision
-from seewhy.adapters._torch_inputs import is_batch, pictures, place, place_photos, size
+from seewhy.adapters._torch_inputs import image_of, is_batch, pictures, place, place_photos, size, with_images
 from seewhy.adapters._torch_layers import layers as search_layers
 from seewhy.adapters._torch_layout import is_channels_last
+from seewhy.adapters._torch_pass import Change, Pass, Point, expect_runs
+from seewhy.adapters._torch_precision import full_precision
 from seewhy.adapters._torch_quiet import undisturbed
 from seewhy.errors import InputError, LayerError, unknown
-from seewhy.types import Capture, LayerInfo
+from seewhy.types import INPUT, Capture, LayerInfo
 from seewhy.vision_model import VisionModel
 
 __all__ = [
@@ -69,34 +71,51 @@ def layers(net: nn.Module, inputs: Any) -> list[LayerInfo]:
     with undisturbed(net), torch.inference_mode(False), torch.no_grad():
         found = search_layers(net, lambda: _call(net, inputs), *size(inputs))
     for info in found:
-        _torch_capture.expect_runs(net.get_submodule(info.name), info.runs)
+        expect_runs(net.get_submodule(info.name), info.runs)
     return found
 
 
 # ---- capture ---------------------------------------------------------------------------------------------
 
 
-def capture(net: nn.Module, layer: nn.Module, inputs: Any, ask: Ask, *, gradients: bool, logit: bool) -> Capture:
-    """One pass through the model, see seewhy.types.Capture.
+def capture(
+    net: nn.Module,
+    layers: Sequence[Any],
+    inputs: Any,
+    ask: Ask,
+    *,
+    gradients: bool,
+    logit: bool,
+    guided: bool = False,
+) -> list[Capture]:
+    """One pass through the model, cut at each of the layers; see seewhy.types.Capture.
 
-    Raises LayerError where the layer did not run, has no spatial axes or does not reach the score,
+    Raises LayerError where a layer did not run, has no spatial axes or does not reach the score,
     OutputError where the outputs hold NaN or infinite values.
     """
     net = _unwrap(net)
     n, space = size(inputs)
-    name = next((name for name, module in net.named_modules() if module is layer), "")
+    names = {module: name for name, module in net.named_modules()}
+    at_input = Point(INPUT, INPUT, lambda image: False)
+    points = [
+        at_input if layer is INPUT else Point(layer, names.get(layer, ""), lambda a: is_channels_last(a, space))
+        for layer in layers
+    ]
+    this = Pass(
+        net, points, at_input, n, space, image_of(inputs), partial(with_images, inputs), partial(_call, net), _tapped,
+        partial(undisturbed, net),
+    )  # fmt: skip
+    with this.quiet():
+        return _torch_capture.capture(this, ask, gradients=gradients, logit=logit, guided=guided)
 
-    @contextmanager
-    def tap(change: Callable[[Any], Any]) -> Iterator[None]:
-        handle = layer.register_forward_hook(lambda module, args, output: change(output))
-        try:
-            yield
-        finally:
-            handle.remove()
 
-    with undisturbed(net):
-        this = Pass(net, layer, name, n, space, lambda: _call(net, inputs), tap, lambda a: is_channels_last(a, space))
-        return _torch_capture.capture(this, ask, gradients=gradients, logit=logit)
+@contextmanager
+def _tapped(changes: Mapping[Any, Change]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for layer, change in changes.items():
+            handle = layer.register_forward_hook(lambda module, args, output, change=change: change(output))
+            stack.callback(handle.remove)
+        yield
 
 
 def _call(net: nn.Module, inputs: Any) -> Any:

@@ -1,0 +1,53 @@
+"""From the scores back to the layers, on PyTorch: one batched backward pass for all targets."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from seewhy.adapters._checks import NO_GRADIENT
+from seewhy.adapters._torch_layout import full
+from seewhy.adapters._torch_pass import Point
+from seewhy.errors import LayerError
+
+
+def gradients_at(
+    scores: Tensor, activations: Sequence[Tensor], points: Sequence[Point], *, guided: bool = False
+) -> list[Tensor]:
+    """d scores (n, k) / d activations at each point as (n, k, ...), in the model's own layout.
+
+    Raises LayerError where the scores do not depend on a layer.
+    """
+    if not scores.requires_grad:
+        raise LayerError(NO_GRADIENT)
+    n, k = scores.shape
+    slopes: Sequence[Tensor | None]
+    if k == 1:
+        slopes = [
+            None if slope is None else slope[None]
+            for slope in torch.autograd.grad(scores, activations, torch.ones_like(scores), allow_unused=True)
+        ]
+    else:
+        seeds = torch.eye(k, dtype=scores.dtype, device=scores.device)[:, None].expand(k, n, k)
+        slopes = _batched(scores, activations, seeds)
+    found = []
+    for slope, point in zip(slopes, points, strict=True):
+        if slope is None:
+            which = f" {point.name!r}" if len(points) > 1 else ""
+            raise LayerError(
+                f"the score does not depend on the layer{which}: choose one that the asked output is computed from"
+            )
+        found.append(full(slope).movedim(0, 1))
+    return found
+
+
+def _batched(scores: Tensor, activations: Sequence[Tensor], seeds: Tensor) -> Sequence[Tensor | None]:
+    """One backward pass for all seeds (k, n, k)."""
+    try:
+        return torch.autograd.grad(
+            scores, activations, seeds, retain_graph=True, is_grads_batched=True, allow_unused=True
+        )
+    except RuntimeError:
+        # some backward passes cannot be batched, such as those of custom autograd functions: one target at a time
+        each = [torch.autograd.grad(scores, activations, s, retain_graph=True, allow_unused=True) for s in seeds]
+        return [None if column[0] is None else torch.stack(column) for column in zip(*each, strict=True)]
