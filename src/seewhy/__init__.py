@@ -13,8 +13,9 @@ from seewhy import methods as _methods_package  # noqa: F401  imported first: th
 from seewhy import targets as _targets_package  # noqa: F401
 from seewhy.errors import SeewhyError, SeewhyWarning
 from seewhy.explain import Explainer, explain, layers
-from seewhy.explanation import Explanation, open
+from seewhy.explanation import Explanation
 from seewhy.models import load
+from seewhy.opening import open
 from seewhy.preprocess import Preprocess
 from seewhy.targets.class_difference import class_difference
 from seewhy.targets.finer import finer

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from seewhy.adapter import Adapter
 from seewhy.errors import InputError, SeewhyError, unknown
-from seewhy.types import method_info
+from seewhy.types import MethodInfo, method_info
 
 _ROOT = Path(__file__).parent
 
@@ -51,12 +51,16 @@ def summary(kind: str, name: str) -> str:
         return str(error)
 
 
-def paper(method: str) -> str:
-    """The paper that a method follows, with equation numbers."""
+def about(method: str) -> MethodInfo:
+    """What a method says of itself: its paper, its cost, what it needs; of a plugin that does not load, nothing.
+
+    >>> about("grad-cam").cost
+    'one pass'
+    """
     try:
-        return method_info(get("methods", method)).paper
+        return method_info(get("methods", method))
     except SeewhyError:
-        return ""
+        return MethodInfo()
 
 
 def adapter_for(model: object) -> Adapter:

@@ -13,7 +13,7 @@ from seewhy import catalog
 from seewhy.errors import InputError, LayerError, OutputError, SeewhyError, SeewhyWarning
 from seewhy.explanation import Explanation
 from seewhy.images import is_photo, open_photos
-from seewhy.maps import is_blank, is_finite, rectify, to_numpy
+from seewhy.maps import is_blank, is_finite, is_zero, rectify, to_numpy
 from seewhy.outputs import class_candidates, class_scores, is_ambiguous, looks_like_probabilities, probabilities
 from seewhy.preprocess import Geometry, Preprocess, as_preprocess
 from seewhy.targets._forms import Question, as_rows, bind_rows
@@ -33,6 +33,7 @@ class Explainer:
     `preprocess` says how photos become inputs: a `seewhy.Preprocess`, "imagenet", or any function from a PIL image to
     a (c, h, w) array that only resizes, crops and normalises. `labels` names the classes. `score="logit"` explains the
     number before a final softmax or sigmoid, as the paper does; `score="output"` what the model returns.
+    `signed=True` leaves out the last ReLU: maps keep what speaks against the target too, below 0.
 
     The model is explained in eval mode and left as it was: modes, hooks, flags, gradients, also after an error.
 
@@ -55,6 +56,7 @@ class Explainer:
         preprocess: Preprocess | Callable[[Any], Any] | str | None = None,
         labels: Sequence[str] | Mapping[int, str] | None = None,
         score: str = "logit",
+        signed: bool = False,
         **options: Any,
     ) -> None:
         if score not in ("logit", "output"):
@@ -66,6 +68,7 @@ class Explainer:
         self.preprocess = as_preprocess(preprocess if preprocess is not None else vision.preprocess)
         self.labels = as_labels(labels if labels is not None else vision.labels)
         self.logit = score == "logit"
+        self.signed = signed
         self.method: Method = catalog.get("methods", method) if isinstance(method, str) else method
         self.method_name = (
             method.replace("_", "-") if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
@@ -93,9 +96,10 @@ class Explainer:
         _check(maps, capture, self.adapter.size(inputs)[1] if info.pixels else None, self.method_name)
         self._warn(capture)
         # 4. rectify: what speaks for the target remains
-        maps = rectify(maps)
+        if not self.signed:
+            maps = rectify(maps)
         # 5. result: the raw maps, and all that is needed to read them
-        blank = to_numpy(is_blank(maps))
+        blank = to_numpy(is_zero(maps) if self.signed else is_blank(maps))
         return Explanation(
             maps=maps,
             scores=capture.scores,
@@ -109,7 +113,8 @@ class Explainer:
             views=views,
             probabilities=_probabilities(capture),
             names=self._names(capture.classes),
-            peak=float(maps.max()),
+            peak=float(abs(maps).max()),
+            signed=self.signed,
         )
 
     def _given_layer(self, layer: Any) -> tuple[str, Any] | None:
@@ -276,7 +281,7 @@ def _checked_options(method: Method, name: str, options: dict[str, Any]) -> dict
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise InputError(
                 f"the method {name!r} has no option {option!r}: {has}; the explainer's own are preprocess, "
-                "labels and score"
+                "labels, score and signed"
             )
     return options
 
