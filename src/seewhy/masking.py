@@ -67,8 +67,8 @@ def shifted(
     """Grids (m, *cells) laid on one cell more than `size` takes, bilinear, and cut to it where the shifts (m, axes) say
     (Petsiuk et al. 2018, section 3.2): masks (m, 1, *size) in [0, 1], of the kind of `like`.
 
-    >>> shifted(np.asarray([[False, True]]), np.asarray([[1]]), (4,), np.ones(1)).tolist()
-    [[[0.0, 0.16666666666666674, 0.5, 0.8333333333333333]]]
+    >>> shifted(np.asarray([[False, True]]), np.asarray([[1]]), (4,), np.ones(1)).round(2).tolist()
+    [[[0.0, 0.33, 0.67, 1.0]]]
     """
     xp = array_namespace(like)
     masks = xp.asarray(grids, dtype=like.dtype, device=device(like))[:, None, ...]
@@ -132,7 +132,8 @@ def by_channel(values: Float[Array, "m k"], of: Rows, channel: npt.NDArray[np.in
     xp = array_namespace(values)
     place = np.full((n, c), len(of))
     place[of, channel] = np.arange(len(of))
-    padded = xp.concat([values, xp.zeros_like(values[:1]) if len(of) else values], axis=0)
+    none = xp.zeros((1, values.shape[1]), dtype=values.dtype, device=device(values))
+    padded = xp.concat([values, none], axis=0)
     return xp.permute_dims(xp.reshape(take(padded, place.ravel()), (n, c, -1)), (0, 2, 1))
 
 
@@ -155,7 +156,7 @@ def softmax(scores: Float[Array, "n k c"], chosen: npt.NDArray[np.bool_]) -> Flo
 def take(array: Array, rows: npt.NDArray[Any]) -> Array:
     """Rows of an array along its first axis, by NumPy indices."""
     xp = array_namespace(array)
-    return xp.take(array, xp.asarray(rows, dtype=xp.int64 if xp is np else None, device=device(array)), axis=0)
+    return xp.take(array, xp.asarray(rows, device=device(array)), axis=0)
 
 
 def images_of(images: Array, of: Rows) -> Array:
@@ -165,7 +166,7 @@ def images_of(images: Array, of: Rows) -> Array:
 
 def row_bytes(array: Array) -> int:
     """The bytes of one row of an array."""
-    return prod(array.shape[1:]) * array_namespace(array).finfo(array.dtype).bits // 8
+    return int(prod(array.shape[1:]) * array_namespace(array).finfo(array.dtype).bits // 8)
 
 
 def settle(differences: Array, size: Array) -> Array:
@@ -192,7 +193,7 @@ def check_seed(seed: object) -> None:
     check_count("seed", seed, 0)
 
 
-def per_axis(name: str, value: object, axes: int) -> tuple[int, ...]:
+def per_axis(name: str, value: Any, axes: int) -> tuple[int, ...]:
     """An option that is one whole number for all spatial axes, or one for each.
 
     >>> per_axis("window", 3, 2), per_axis("window", (3, 5), 2)

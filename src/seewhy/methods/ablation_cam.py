@@ -48,7 +48,7 @@ def ablation_cam(capture: Capture, *, fill: float = 0.0, memory: float = MEMORY)
     assert again is not None
     xp = array_namespace(A)
     n, c, *s = A.shape
-    of, channel = np.nonzero(to_numpy(xp.any(xp.reshape(A != fill, (n, c, -1)), axis=-1)))
+    of, channel = np.nonzero(to_numpy(xp.any(xp.reshape(fill != A, (n, c, -1)), axis=-1)))
     rows = rows_within(memory, row_bytes(A))
     every = np.arange(c)
 

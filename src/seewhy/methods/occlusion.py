@@ -29,10 +29,10 @@ def occlusion(
 
         L_p = mean over the windows W that cover p of f(X) - f(X with `fill` in W)
 
-    Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014, section 4.2. They cover a photo with
-    a grey square: zero in the units of a normalised input. `fill` is a number, one for each channel, or "mean": each
-    image's own mean colour. `window` and `stride` are in pixels, one number or one for each axis; the last window along
-    an axis ends at the border.
+    Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014, section 4.2. They cover a photo
+    with a grey square: zero in the units of a normalised input. `fill` is a number, one for each channel, or "mean":
+    each image's own mean colour. `window` and `stride` are in pixels, one number or one for each axis; the last window
+    along an axis is cut off at the border.
 
     One pass for each window; it serves all targets. `memory`: MiB that the covered images of one chunk, and what the
     model is reckoned to hold for them, may take.
@@ -51,7 +51,7 @@ def occlusion(
     sides = per_axis("window", window if window is not None else [max(-(-length // PARTS), 1) for length in s], len(s))
     moves = per_axis("stride", stride if stride is not None else [max(side // 2, 1) for side in sides], len(s))
     if any(move > side for move, side in zip(moves, sides, strict=True)):
-        raise InputError(f"expected a stride of at most the window, so that no pixel is left out, got {moves} > {sides}")
+        raise InputError(f"expected a stride of at most the window, which leaves no pixel out, got {moves} for {sides}")
     if any(side > length for side, length in zip(sides, s, strict=True)):
         raise InputError(f"expected a window within the image of {tuple(s)}, got {sides}")
     colour = _fill(fill, X)

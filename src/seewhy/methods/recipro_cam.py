@@ -21,8 +21,8 @@ def recipro_cam(capture: Capture, *, gaussian: bool = False, memory: float = MEM
         y_p = f(A * M_p)
         L_p = y_p - min over q of y_q
 
-    with the mask M_p 1 at position p and 0 elsewhere; `gaussian`: a small bell around p, 1/4 1/2 1/4 along each axis, as
-    in the authors' code.
+    with the mask M_p 1 at position p and 0 elsewhere; `gaussian`: a small bell around p, 1/4 1/2 1/4 along each axis,
+    as in the authors' code.
 
     Byun, Lee: Recipro-CAM: Fast gradient-free visual explanations for convolutional neural networks, 2022. Their
     division by max - min is left to the picture: a map that is the same everywhere is zero. They take the probability

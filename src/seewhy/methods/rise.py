@@ -28,9 +28,10 @@ def rise(
         L_p = 1 / (N E[M]) sum over i of (f(X * M_i) - mean f) M_i,p         centred, as it is unless told
 
     Petsiuk, Das, Saenko: RISE: Randomized Input Sampling for Explanation of Black-box Models, BMVC 2018; 4000 masks
-    of 7 x 7 cells, each seen by chance p = E[M] = 0.5, are theirs. A mask is a grid of cells, laid on a little more than
-    the image, bilinear, and shifted by chance within one cell. The mean score that is taken off adds about the same
-    number at every pixel, which tells of no place: without it the sign says whether seeing the pixel raises the score.
+    of 7 x 7 cells, each seen by chance p = E[M] = 0.5, are theirs. A mask is a grid of cells, laid on a little more
+    than the image, bilinear, and shifted by chance within one cell. The mean score that is taken off adds about the
+    same number at every pixel, which tells of no place: without it the sign says whether seeing the pixel raises the
+    score.
 
     The masks depend on the seed alone: a photo's map depends neither on its batch nor on how the work is cut into
     chunks. `cells` is one number or one for each axis; where an axis has fewer pixels, each is a cell.
@@ -61,23 +62,21 @@ def rise(
     most = [cell_length(length, count) for length, count in zip(s, grid, strict=True)]
     shifts = random.integers(0, most, (masks, len(s)), endpoint=True)
     rows = rows_within(memory, row_bytes(X), row_bytes(X[:, :1, ...]))
-    # what each pixel was seen in, weighed by the score, and not weighed: (n * k, pixels) and (pixels)
-    weighed, seen, scored = 0.0, 0.0, []
 
     def work(part: slice) -> tuple[Array, Array, Array]:
         number, of = np.divmod(np.arange(part.start, part.stop), n)
         drawn = shifted(grids[number], shifts[number], s, X)
-        scores = again.scores(drawn * images_of(X, of), of)  # (m, k)
-        flat = xp.reshape(drawn, (len(of), -1))
+        whole = images_of(capture.scores, of)
+        raised = settle(again.scores(drawn * images_of(X, of), of) - whole, whole)  # (m, k); sums of it round less
         mine = xp.asarray(of == np.arange(n)[:, None], dtype=X.dtype, device=device(X))  # (n, m)
-        each = xp.reshape(mine[:, None, :] * xp.permute_dims(scores, (1, 0))[None, ...], (n * k, len(of)))
-        return xp.matmul(each, flat), xp.matmul(mine[:1, :], flat), scores
+        each = mine[:, None, :] * xp.permute_dims(xp.astype(raised, X.dtype), (1, 0))[None, ...]
+        each = xp.reshape(each, (n * k, len(of)))
+        flat = xp.reshape(drawn, (len(of), -1))
+        return xp.matmul(each, flat), xp.matmul(mine[:1, :], flat), xp.sum(each, axis=1, keepdims=True)
 
-    for sums, cover, scores in run(masks * n, rows, work, "RISE"):
-        weighed, seen = weighed + sums, seen + cover
-        scored.append(scores)
-    if centred:
-        all_scores = xp.reshape(xp.concat(scored, axis=0), (masks, n * k))
-        mean = xp.mean(all_scores, axis=0)[:, None]  # (n * k, 1)
-        weighed = settle(weighed - mean * seen, mean * seen)
-    return xp.reshape(weighed / (masks * p), (n, k, *s))
+    weighed, seen, total = 0.0, 0.0, 0.0  # (n * k, pixels), (1, pixels), (n * k, 1)
+    for parts in run(masks * n, rows, work, "RISE"):
+        weighed, seen, total = weighed + parts[0], seen + parts[1], total + parts[2]
+    whole = xp.reshape(xp.astype(capture.scores, X.dtype), (n * k, 1))
+    maps = weighed - total / masks * seen if centred else weighed + whole * seen
+    return xp.reshape(maps / (masks * p), (n, k, *s))

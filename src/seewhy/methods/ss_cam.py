@@ -51,7 +51,7 @@ def ss_cam(
 
     def change(masks: Array, images: Array, channel: npt.NDArray[np.intp], step: npt.NDArray[np.intp]) -> Array:
         one = masks.shape[1:] if noise_on == "mask" else images.shape[1:]
-        drawn = np.stack([_noise(seed, c, i, one) for c, i in zip(channel, step, strict=True)])
+        drawn = np.stack([_noise(seed, int(c), int(i), one) for c, i in zip(channel, step, strict=True)])
         xp = array_namespace(masks)
         noise = std * xp.asarray(drawn, dtype=masks.dtype, device=device(masks))
         return (masks + noise) * images if noise_on == "mask" else masks * images + noise
