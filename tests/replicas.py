@@ -8,8 +8,8 @@ from itertools import product
 
 import numpy as np
 
-from perturb_replicas import PERTURBING
 from cam_replicas import CAM_REPLICAS
+from perturb_replicas import PERTURBING
 
 
 def _positions(array):

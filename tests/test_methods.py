@@ -6,8 +6,8 @@ import torch
 
 import nets
 import seewhy
-from perturb_replicas import PERTURBING
 from cam_replicas import WITH_MODEL, Model
+from perturb_replicas import PERTURBING
 from replicas import REPLICAS
 from seewhy.types import Capture, Variant
 
@@ -19,11 +19,19 @@ def sum_of_two(outputs):
     return outputs[:, 0] * 2 + outputs[:, 3]
 
 
+def nearest(y, c, count=2):
+    """The classes whose scores are nearest to that of class c."""
+    return [int(i) for i in (y - y[c]).abs().argsort() if i != c][:count]
+
+
 # each target, and the same as a function of one image's class scores (the float64 truth), for each place j
 TARGETS = {
     "class-score": (2, [lambda y: y[2]]),
     "top": (seewhy.top(2), [lambda y: y.sort(descending=True).values[0], lambda y: y.sort(descending=True).values[1]]),
     "negative": (seewhy.negative(1), [lambda y: -y[1]]),
+    "class-difference": (seewhy.class_difference(3, 1), [lambda y: y[3] - y[1]]),
+    "finer": (seewhy.finer(2, against=2, alpha=0.5), [lambda y: y[2] - 0.25 * (y[nearest(y, 2)]).sum()]),
+    "region": (seewhy.region(3), [lambda y: y[3][y.argmax(0) == 3].sum()]),
     "callable": (sum_of_two, [lambda y: 2 * y[0] + y[3]]),
 }
 
@@ -65,11 +73,12 @@ def test_every_method_has_a_replica_and_every_target_a_row():
     assert set(TARGETS) - {"callable"} == set(seewhy.targets())
 
 
+@pytest.mark.filterwarnings("ignore:.*nowhere the best")  # region
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("method", FROM_ONE_PASS)
 def test_equals_its_replica(method, target, axes):
-    net = nets.seeded(NETS.get(method, nets.Plain)(axes), seed=axes)
+    net = nets.seeded(nets.Dense(axes) if target == "region" else NETS.get(method, nets.Plain)(axes), seed=axes)
     x = torch.randn(2, 3, *SIZES[axes], dtype=torch.float64)
     asked, scores = TARGETS[target]
     explanation = seewhy.explain(net, x, asked, method=method, layer="features")
