@@ -50,6 +50,9 @@ class Adapter(Protocol):
     def find_layer(self, net: Any, layer: Any) -> tuple[str, Any]:
         """The name and the layer that a user's `layer` means."""
 
+    def classes_last(self, net: Any) -> bool:
+        """Are classes the last axis of outputs that have positions too, (n, *s, classes)?"""
+
     def layers(self, net: Any, inputs: Any) -> list[LayerInfo]:
         """Every layer with spatial axes that ran in one forward pass; one is the default."""
 

@@ -68,7 +68,7 @@ def as_method(method: str | Method, options: Mapping[str, Any] | None = None) ->
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise InputError(
                 f"the method {name!r} has no option {option!r}: {has}; the explainer's own are preprocess, "
-                "labels, score, fuse and augment"
+                "labels, score, signed, fuse and augment"
             )
     return NamedMethod(name, function, dict(options or {}), method_info(function))
 
@@ -90,12 +90,16 @@ def summary(kind: str, name: str) -> str:
         return str(error)
 
 
-def paper(method: str) -> str:
-    """The paper that a method follows, with equation numbers."""
+def about(method: str) -> MethodInfo:
+    """What a method says of itself: its paper, its cost, what it needs; of a plugin that does not load, nothing.
+
+    >>> about("grad-cam").cost
+    'one pass'
+    """
     try:
-        return method_info(get("methods", method)).paper
+        return method_info(get("methods", method))
     except SeewhyError:
-        return ""
+        return MethodInfo()
 
 
 def adapter_for(model: object) -> Adapter:

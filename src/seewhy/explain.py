@@ -11,12 +11,12 @@ import numpy.typing as npt
 from seewhy import catalog
 from seewhy.augment import mean, variations
 from seewhy.catalog import NamedMethod
-from seewhy.errors import InputError, LayerError, OutputError, SeewhyWarning
+from seewhy.errors import InputError, LayerError, OutputError, SeewhyError, SeewhyWarning
 from seewhy.explanation import Explanation
 from seewhy.explanations import Explanations, fused
 from seewhy.fuse import check_fuse
 from seewhy.inputs import Inputs, prepare, varied, warn_of_range
-from seewhy.maps import is_blank, is_finite, rectify, to_numpy
+from seewhy.maps import is_blank, is_finite, is_zero, rectify, to_numpy
 from seewhy.outputs import (
     class_candidates,
     class_scores,
@@ -45,9 +45,10 @@ class Explainer:
 
     `preprocess` says how photos become inputs: a `seewhy.Preprocess`, "imagenet", or any function from a PIL image to
     a (c, h, w) array that only resizes, crops and normalises. `labels` names the classes. `score="logit"` explains the
-    number before a final softmax or sigmoid, as the paper does; `score="output"` what the model returns. `augment`
-    ("flips", "scales", "noise", or a list of them) shows each image in several ways in one batch, and takes the mean of
-    the maps, each laid back to where it belongs, see seewhy.augment.
+    number before a final softmax or sigmoid, as the paper does; `score="output"` what the model returns. `signed=True`
+    leaves out the last ReLU: maps keep what speaks against the target too, below 0. `augment` ("flips", "scales",
+    "noise", or a list of them) shows each image in several ways in one batch, and takes the mean of the maps, each laid
+    back to where it belongs, see seewhy.augment.
 
     The model is explained in eval mode and left as it was: modes, hooks, flags, gradients, also after an error.
 
@@ -72,6 +73,7 @@ class Explainer:
         score: str = "logit",
         fuse: str | None = None,
         augment: str | Sequence[str] | None = None,
+        signed: bool = False,
         **options: Any,
     ) -> None:
         if score not in ("logit", "output"):
@@ -84,7 +86,8 @@ class Explainer:
         self.labels = as_labels(labels if labels is not None else vision.labels)
         self.logit = score == "logit"
         self.method = catalog.as_method(method, options)
-        self.fuse = check_fuse(fuse)
+        self.signed = signed
+        self.fuse = check_fuse(fuse, signed)
         self.augment = variations(augment) if augment is not None else None
         self._said = self._in_range = False
         self._layers = self._given_layers(layer)
@@ -119,7 +122,7 @@ class Explainer:
         found: dict[int, list[Explanation]] = {}
         for wants, group in _alike(methods):
             layers = [(INPUT, INPUT)] if wants.at_input else self._find_layers(inputs.placed)
-            question = Question(rows, self._names)
+            question = Question(rows, self._names, self.adapter.classes_last(self.net))
             # 1. capture: one forward pass, and one backward pass from the scores to the layers
             captures = self.adapter.capture(
                 self.net,
@@ -130,6 +133,7 @@ class Explainer:
                 logit=self.logit,
                 guided=wants.guided,
             )
+            question.settle(captures[0].outputs)
             self._warn(captures[0])
             for place, method in group:
                 found[place] = [
@@ -150,9 +154,10 @@ class Explainer:
         if self.augment is not None:
             maps, capture = mean(maps, self.augment), _first(capture, n)
         # 4. rectify: what speaks for the target remains
-        maps = rectify(maps)
+        if not self.signed:
+            maps = rectify(maps)
         # 5. result: the raw maps, and all that is needed to read them
-        blank = to_numpy(is_blank(maps))
+        blank = to_numpy(is_zero(maps) if self.signed else is_blank(maps))
         return Explanation(
             maps=maps,
             scores=capture.scores,
@@ -166,13 +171,19 @@ class Explainer:
             views=inputs.views,
             probabilities=_probabilities(capture),
             names=self._names(capture.classes),
-            peak=float(maps.max()),
+            peak=float(abs(maps).max()),
+            signed=self.signed,
         )
 
     def check(self, target: Any) -> None:
         """Raise what a call for this target would raise for its class names and indices, before any pass."""
-        if self.labels is not None:
-            bind_rows(as_rows(target, 1), self.labels, np.zeros((1, len(self.labels)), np.float32))
+        if self.labels is None:
+            return
+        rows, ramp = as_rows(target, 1), np.arange(len(self.labels), dtype=np.float32)[None]
+        try:
+            bind_rows(rows, self.labels, ramp)
+        except SeewhyError:  # what is wrong is so whichever class is the best
+            bind_rows(rows, self.labels, -ramp)
 
     def _prepare(self, images: Any) -> Inputs:
         inputs = prepare(self.adapter, self.net, self.preprocess, self.model_name, images)

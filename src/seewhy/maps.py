@@ -65,6 +65,12 @@ def is_blank(maps: Maps) -> Bool[Array, "n k"]:
     return ~xp.any(xp.reshape(maps > 0, (*maps.shape[:2], -1)), axis=-1)
 
 
+def is_zero(maps: Maps) -> Bool[Array, "n k"]:
+    """True where a map is 0 at every position."""
+    xp = array_namespace(maps)
+    return ~xp.any(xp.reshape(maps != 0, (*maps.shape[:2], -1)), axis=-1)
+
+
 def is_finite(array: Array) -> bool:
     """True where nothing is NaN or infinite."""
     xp = array_namespace(array)
@@ -76,6 +82,13 @@ def scale(array: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.fl
     if not high > low:
         return np.zeros(array.shape, np.float32)
     return np.clip((array.astype(np.float64) - low) / (high - low), 0, 1).astype(np.float32)
+
+
+def scale_signed(array: npt.NDArray[Any], limit: float) -> npt.NDArray[np.float32]:
+    """x / limit, held in [-1, 1]: 0 stays 0; all zeros where the limit is not above 0."""
+    if not limit > 0:
+        return np.zeros(array.shape, np.float32)
+    return np.clip(array.astype(np.float64) / limit, -1, 1).astype(np.float32)
 
 
 def upsample(maps: Array, size: Sequence[int], region: Sequence[tuple[float, float]] | None = None) -> Array:

@@ -156,6 +156,8 @@ class Classes:
 
     names: Sequence[str] | None
     values: npt.NDArray[np.float32] | None
+    last: bool = False
+    """Are classes the last axis of the model's outputs, where these have positions too?"""
 
     def label(self, index: int) -> str:
         return self.names[index] if self.names is not None else f"class {index}"

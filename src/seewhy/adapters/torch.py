@@ -24,6 +24,7 @@ from seewhy.vision_model import VisionModel
 
 __all__ = [
     "capture",
+    "classes_last",
     "describe",
     "find_layer",
     "full_precision",
@@ -66,6 +67,11 @@ def find_layer(net: nn.Module, layer: object) -> tuple[str, nn.Module]:
     if layer not in named or not layer:
         raise unknown("layer", layer, [n for n in named if n], "(seewhy.layers(model, images) lists them)")
     return layer, named[layer]
+
+
+def classes_last(net: nn.Module) -> bool:
+    """Score maps are (n, classes, h, w)."""
+    return False
 
 
 def layers(net: nn.Module, inputs: Any) -> list[LayerInfo]:
