@@ -19,8 +19,9 @@ MEMORY = 256.0
 WORKING = 16
 """What a model holds while it runs, as a multiple of what goes in: 10 to 20 in a ResNet, where the first block is the
 widest. A guess is better than none: what the model holds is most of what a chunk takes."""
-WORKING_TAIL = 6
-"""The same for what follows a layer: from there on nets get narrower, and each run of it may cost a pass up to it."""
+WORKING_TAIL = 4
+"""The same for what follows a layer: nets hold less and less from there on. Larger chunks pay there, since where the
+tail cannot be cut out of the model each of them costs one pass up to the layer as well."""
 PATIENCE = 1.5
 """Seconds until a run is long enough for a bar of its own."""
 
