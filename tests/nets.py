@@ -59,6 +59,18 @@ class GapLinear(nn.Module):
         return self.head(self.act(self.conv(x)).mean((2, 3)))
 
 
+class Gap(nn.Module):
+    """Convolution, tanh, global average pooling and one linear layer, on any number of axes."""
+
+    def __init__(self, axes: int = 2, classes: int = 4, channels: int = 3) -> None:
+        super().__init__()
+        self.features = nn.Sequential((nn.Conv1d, nn.Conv2d, nn.Conv3d)[axes - 1](3, channels, 3), nn.Tanh())
+        self.head = nn.Linear(channels, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x).flatten(2).mean(2))
+
+
 class InPlace(nn.Module):
     """The activation after the layer overwrites the layer's output."""
 

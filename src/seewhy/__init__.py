@@ -11,9 +11,11 @@ No deep-learning framework is imported before a model of it is explained or load
 from seewhy import catalog as _catalog
 from seewhy import methods as _methods_package  # noqa: F401  imported first: the functions below take these names
 from seewhy import targets as _targets_package  # noqa: F401
+from seewhy.compare import compare
 from seewhy.errors import SeewhyError, SeewhyWarning
 from seewhy.explain import Explainer, explain, layers
 from seewhy.explanation import Explanation
+from seewhy.explanations import Explanations
 from seewhy.models import load
 from seewhy.opening import open
 from seewhy.preprocess import Preprocess
@@ -29,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Explainer",
     "Explanation",
+    "Explanations",
     "LayerInfo",
     "Prediction",
     "Preprocess",
@@ -37,6 +40,7 @@ __all__ = [
     "VisionModel",
     "__version__",
     "class_difference",
+    "compare",
     "explain",
     "finer",
     "layers",

@@ -38,6 +38,9 @@ class Adapter(Protocol):
     def place_photos(self, net: Any, photos: npt.NDArray[np.float32]) -> Any:
         """Prepared photos (n, c, h, w) as the batch that the model takes."""
 
+    def vary(self, net: Any, inputs: Any, images: npt.NDArray[np.float32], of: Rows) -> Any:
+        """Placed inputs with these images (m, c, *s) in place of the first image input, and the others to match."""
+
     def size(self, inputs: Any) -> tuple[int, tuple[int, ...]]:
         """The number of images in placed inputs, and the spatial axes of the first image input."""
 

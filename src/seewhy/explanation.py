@@ -1,6 +1,5 @@
 """The result: raw maps, and what can be made of them."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,6 +64,11 @@ class Explanation:
     def labels(self) -> list[list[str]]:
         """What each map was asked for, (n, k)."""
         return [[target.label for target in row] for row in self.targets]
+
+    @property
+    def photos(self) -> list[Path]:
+        """The files of the explained photos."""
+        return [view.photo.path for view in self.views if view.photo is not None and view.photo.path is not None]
 
     def __len__(self) -> int:
         return len(self.views)
@@ -174,7 +178,8 @@ class Explanation:
             return "outside"
         return None
 
-    def _caption(self, i: int, j: int) -> str:
+    def caption(self, i: int, j: int) -> str:
+        """What a picture shows, in a few words: the target, and its probability where it is a class."""
         target, sure = self.targets[i][j], self.probabilities
         known = None if sure is None or target.index is None else float(sure[i, target.index])
         return sentence.caption(target.label, known)
@@ -214,15 +219,11 @@ class Explanation:
         n, k = self.blank.shape
         pairs = [(i, j) for i in range(n) for j in range(k)]
         pictures = [self.overlay(i, j, **options) for i, j in pairs]
-        return figure.panels(pictures, [self._caption(i, j) for i, j in pairs], columns=k if k > 1 else None)
+        return figure.panels(pictures, [self.caption(i, j) for i, j in pairs], columns=k if k > 1 else None)
 
     def show(self, **options: Any) -> None:
         """Show the figure: in a notebook below the cell, elsewhere in the system's picture viewer."""
-        picture = self.figure(**options)
-        if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
-            sys.modules["IPython"].display.display(picture)
-        else:
-            picture.show()
+        figure.show(self.figure(**options))
 
     def _repr_png_(self) -> bytes | None:
         if any(len(view.geometry.size) != 2 for view in self.views):
@@ -235,8 +236,7 @@ class Explanation:
         A single map is drawn as by `overlay`, several as by `figure`. The file appears whole or not at all.
         Raises SaveError where it cannot be written, or would overwrite an explained photo.
         """
-        path = Path(path)
-        photos = [view.photo.path for view in self.views if view.photo is not None and view.photo.path is not None]
+        path, photos = Path(path), self.photos
         if path.suffix.lower() == ".npz":
             return self._archive(path, photos)
         picture = self.overlay(**options) if self.blank.size == 1 else self.figure(**options)

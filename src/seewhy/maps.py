@@ -33,6 +33,16 @@ def spatial_mean(array: Float[Array, "n k c *s"]) -> Float[Array, "n k c"]:
     return xp.mean(xp.reshape(array, (*array.shape[:3], -1)), axis=-1)
 
 
+def for_every_target(maps: Float[Array, "n *s"], k: int) -> Maps:
+    """The maps of a method that looks at no class, (n, *s), once for each of k targets: (n, k, *s).
+
+    >>> for_every_target(np.ones((2, 5, 6)), 3).shape
+    (2, 3, 5, 6)
+    """
+    xp = array_namespace(maps)
+    return xp.repeat(maps[:, None, ...], k, axis=1)
+
+
 def rectify(maps: Maps) -> Maps:
     """Keep what speaks for the target: max(0, L) (Selvaraju et al. 2017, eq. 2)."""
     xp = array_namespace(maps)

@@ -47,7 +47,7 @@ def _rank(net: Any) -> int | None:
 def place(net: Any, inputs: Any) -> Batch:
     """Inputs as tensors of the backend, floating ones in the precision of the model's weights."""
     check(net)
-    precision = next((v.dtype for v in net.weights if "float" in v.dtype), keras.config.floatx())
+    floats = precision(net)
 
     def move(value: Any) -> Any:
         try:
@@ -57,7 +57,7 @@ def place(net: Any, inputs: Any) -> Batch:
             if (isinstance(array, np.ndarray) and array.dtype.kind in "OSUMm") or "complex" in str(array.dtype):
                 raise TypeError(f"no real numbers, but {array.dtype}")
             floating = "float" in str(array.dtype)
-            return keras.ops.convert_to_tensor(array, dtype=precision if floating else None)
+            return keras.ops.convert_to_tensor(array, dtype=floats if floating else None)
         except (TypeError, ValueError) as error:
             kind = f"{type(value).__name__} of {value.dtype}" if is_array(value) else type(value).__name__
             raise InputError(f"expected arrays of real numbers as the model's inputs, got {kind}") from error
@@ -75,6 +75,11 @@ def place(net: Any, inputs: Any) -> Batch:
     last = channels_last(net)[""]
     space = tuple(image.shape[1:-1] if last else image.shape[2:])
     return Batch(placed, image, tuple(int(length) for length in space), last)
+
+
+def precision(net: Any) -> str:
+    """The precision of the model's weights."""
+    return str(next((v.dtype for v in net.weights if "float" in v.dtype), keras.config.floatx()))
 
 
 def place_photos(net: Any, photos: npt.NDArray[np.float32]) -> Batch:

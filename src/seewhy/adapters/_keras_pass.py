@@ -4,7 +4,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial, wraps
+from typing import Any, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary, ref
 
 import keras
@@ -12,13 +13,38 @@ import numpy as np
 import numpy.typing as npt
 
 from seewhy.adapters._checks import check_classes, check_count, did_not_run
+from seewhy.adapters._keras_inputs import Batch, precision
 from seewhy.adapters._keras_layers import named_layers
 from seewhy.adapters._keras_taps import tapped
 from seewhy.adapters._layout import spatial
 from seewhy.errors import LayerError, OutputError
 from seewhy.outputs import as_fields, class_scores, map_arrays, with_fields
+from seewhy.types import INPUT
 
 T = TypeVar("T")
+
+tracing = threading.RLock()
+"""Held while a model is traced: one at a time, since what a trace sees of the model is wrapped meanwhile."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a pass is looked at: a layer, or the first image input."""
+
+    name: str
+    layer: Any
+    """A layer, or INPUT."""
+    channels_last: bool
+    """Is it (n, *s, c) there?"""
+
+    @property
+    def key(self) -> Any:
+        """What stands for the layer in what is compiled, which must not hold it."""
+        return INPUT if self.is_input else ref(self.layer)
+
+    @property
+    def is_input(self) -> bool:
+        return isinstance(self.layer, str)
 
 
 @dataclass(frozen=True)
@@ -26,16 +52,51 @@ class Pass:
     """A model that is ready to run on its inputs, and what is wanted of it."""
 
     net: Any
-    layer: Any
-    name: str
-    inputs: Any
+    places: tuple[Place, ...]
+    batch: Batch
     n: int
-    space: tuple[int, ...]
-    """The spatial axes of the inputs."""
-    channels_last: bool
-    """Is the layer's output (n, *s, c)?"""
     gradients: bool
     logit: bool
+    guided: bool = False
+    """Do gradients go back through a ReLU only where they are positive?"""
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        """The spatial axes of the inputs."""
+        return self.batch.space
+
+    @property
+    def image(self) -> int:
+        """Which of the inputs is the first image."""
+        return next(i for i, array in enumerate(flatten(self.batch.inputs)) if array is self.batch.image)
+
+    @property
+    def shared(self) -> tuple[bool, ...]:
+        """Of each input: is it one for all images, such as a number that the model takes?"""
+        return tuple(not len(a.shape) or a.shape[0] != self.n for a in flatten(self.batch.inputs))
+
+    @property
+    def signature(self) -> tuple[object, ...]:
+        """What tells inputs of another structure, or of other images; shapes are for the backends to add."""
+        return (*form(self.batch.inputs), self.image, self.shared)
+
+    def flat(self) -> list[Any]:
+        """The inputs, one after another."""
+        found = flatten(self.batch.inputs)
+        if any(place.is_input for place in self.places):  # there is no gradient at integers
+            found[self.image] = self.cast(found[self.image])
+        return found
+
+    def changed(self, images: Any, take: Callable[[Any], Any]) -> list[Any]:
+        """The inputs with other images; of the other inputs, the rows that `take` takes."""
+        given = zip(flatten(self.batch.inputs), self.shared, strict=True)
+        at = self.image
+        return [self.cast(images) if i == at else a if one else take(a) for i, (a, one) in enumerate(given)]
+
+    def cast(self, images: Any) -> Any:
+        """Images as floats, in the precision in which the model takes them."""
+        own = keras.backend.standardize_dtype(self.batch.image.dtype)
+        return keras.ops.convert_to_tensor(images, own if "float" in own else precision(self.net))
 
 
 def call(net: Any, inputs: Any, weights: Iterable[tuple[Any, Any]] = ()) -> Any:
@@ -87,10 +148,94 @@ class Seen:
         return self.activations
 
 
+Follow: TypeAlias = Callable[[int, Any, int], Any]
+"""(index of the place, map, run) -> what goes on into the model in its place."""
+Run: TypeAlias = Callable[[list[Any], Follow, Callable[[Any, Any], Any]], tuple[list[Seen], Any]]
+"""(inputs, follow, how the model is called with its inputs) -> what was seen at each place, the outputs."""
+
+
+def runner(this: Pass) -> Run:
+    """A function that runs the model, and lets what is seen be followed; it holds the model weakly.
+
+    So it can be a part of what is compiled, and kept for the model: neither would be freed otherwise.
+    """
+    net_ref, keys, names = ref(this.net), [p.key for p in this.places], [p.name for p in this.places]
+    structure, space, image = map_arrays(this.batch.inputs, slot), this.space, this.image
+
+    def run(flat: list[Any], follow: Follow, how: Callable[[Any, Any], Any]) -> tuple[list[Seen], Any]:
+        net: Any = net_ref()
+        layers = [key if isinstance(key, str) else key() for key in keys]
+        seen = [
+            Seen(name, layer, space, partial(follow, i))
+            for i, (name, layer) in enumerate(zip(names, layers, strict=True))
+        ]
+        given = list(flat)
+        if INPUT in keys:
+            look = seen[keys.index(INPUT)]
+            changed = look(given[image])
+            given[image] = given[image] if changed is None else changed
+        with tapped({look.layer: look for look, key in zip(seen, keys, strict=True) if key != INPUT}):
+            return seen, how(net, pack(structure, given))
+
+    return run
+
+
+# ---- functions of a backend ------------------------------------------------------------------------------
+
+
 @contextmanager
-def watch(seen: Seen) -> Iterator[Seen]:
-    with tapped({seen.layer: seen}):
-        yield seen
+def swapped(module: Any, names: Iterable[str], make: Callable[[str, Callable[..., Any]], Any]) -> Iterator[None]:
+    """For a time, and in this thread only, functions of a module are what is made of them; one thread at a time."""
+    thread = threading.get_ident()
+
+    def either(name: str, before: Callable[..., Any]) -> Callable[..., Any]:
+        after = make(name, before)
+
+        @wraps(before)
+        def here(*args: Any, **kwargs: Any) -> Any:
+            return (after if threading.get_ident() == thread else before)(*args, **kwargs)
+
+        return here
+
+    with tracing:
+        kept = {name: getattr(module, name) for name in names}
+        try:
+            for name, before in kept.items():
+                setattr(module, name, either(name, before))
+            yield
+        finally:
+            for name, before in kept.items():
+                setattr(module, name, before)
+
+
+@contextmanager
+def guiding(guided: bool, module: Any, twins: Mapping[str, Callable[[Any], Any]]) -> Iterator[None]:
+    """For a time, if asked, ReLUs hand back only what is positive; LayerError where none ran.
+
+    `twins`: by the name of a function of the module, the one that does so.
+    """
+    if not guided:
+        yield
+        return
+    ran: list[str] = []
+
+    def make(name: str, before: Callable[..., Any]) -> Callable[..., Any]:
+        def relu(x: Any, *_: Any, **__: Any) -> Any:
+            ran.append(name)
+            return twins[name](x)
+
+        return relu
+
+    with swapped(module, twins, make):
+        yield
+    if not ran:
+        raise LayerError(NO_RELU)
+
+
+NO_RELU = (
+    "guided gradients go back through ReLUs, and none was seen to run in this model: choose a method without guided "
+    "gradients"
+)
 
 
 # ---- outputs ---------------------------------------------------------------------------------------------
@@ -114,31 +259,42 @@ def pack(structure: Any, arrays: Sequence[Any]) -> Any:
     return map_arrays(structure, lambda _: next(following))
 
 
-def class_values(outputs: Any, activations: tuple[int, ...], n: int) -> npt.NDArray[np.float32] | None:
+@dataclass(frozen=True)
+class Slot:
+    """The place of an array in a structure, without its values."""
+
+    shape: Any
+    dtype: Any
+
+
+def slot(array: Any) -> Slot:
+    return Slot(array.shape, array.dtype)
+
+
+def class_values(outputs: Any, activations: Iterable[tuple[int, ...]], n: int) -> npt.NDArray[np.float32] | None:
     """The class scores as NumPy, found fit to be explained; None where the outputs hold none."""
     try:
         values = np.asarray(class_scores(outputs), np.float32)
     except OutputError:
         values = None
-    check_count(n, activations, values)
+    for shape in activations:
+        check_count(n, shape, values)
     check_classes(values)
     return values
 
 
 # ---- compiled once ---------------------------------------------------------------------------------------
 
-tracing = threading.RLock()
-"""Held while a model is traced: one at a time, since what a trace sees of the model is wrapped meanwhile."""
-
 _compiled: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 
 
 def compiled(this: Pass, signature: object, make: Callable[[], T]) -> T:
-    """What `make` compiled for this model, layer and signature; made anew once the model is another one.
+    """What `make` compiled for this model, its layers and signature; made anew once the model is another one.
 
     What is compiled has to refer to the model weakly, or neither would ever be freed.
     """
-    return once(this.net, (ref(this.layer), this.gradients, this.logit, signature), make)
+    places = tuple(place.key for place in this.places)
+    return once(this.net, (places, this.gradients, this.logit, this.guided, signature), make)
 
 
 def once(net: Any, what: object, make: Callable[[], T]) -> T:

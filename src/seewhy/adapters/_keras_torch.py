@@ -1,19 +1,20 @@
 """Keras on PyTorch: as in the torch adapter, but that Keras calls its layers without forward hooks."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import keras
 import torch
+from torch import Tensor
 
 from seewhy.adapter import Ask
-from seewhy.adapters import _torch_capture
-from seewhy.adapters._keras_pass import Pass, call
+from seewhy.adapters import _torch_capture, _torch_pass
+from seewhy.adapters._keras_pass import Pass, Place, call, pack
 from seewhy.adapters._keras_taps import tapped
-from seewhy.adapters._torch_capture import full_precision
+from seewhy.adapters._torch_precision import full_precision
 from seewhy.adapters._torch_quiet import undisturbed
-from seewhy.types import Capture
+from seewhy.types import INPUT, Capture, Rows
 
 __all__ = ["capture", "full_precision", "run"]
 
@@ -23,18 +24,31 @@ def run(net: Any, inputs: Any, restart: Callable[[], None]) -> Any:
         return call(net, inputs)
 
 
-def capture(this: Pass, ask: Ask) -> Capture:
+def capture(this: Pass, ask: Ask) -> list[Capture]:
     """One pass, see seewhy.adapters.keras.capture."""
+    structure = this.batch.inputs
 
-    def tap(change: Callable[[Any], Any]) -> AbstractContextManager[None]:
-        return tapped({this.layer: change})
+    def inputs(image: Tensor, of: Rows | None) -> Any:
+        if of is None:
+            flat = this.flat()
+            if torch.is_floating_point(flat[this.image]):  # else it is explained at no integers
+                flat[this.image] = image
+        else:
+            rows = torch.from_numpy(of)
+            flat = this.changed(image, lambda array: array[rows.to(array.device)])
+        return pack(structure, flat)
 
-    with undisturbed(_wrapped(this.net)):
-        cut = _torch_capture.Pass(
-            this.net, this.layer, this.name, this.n, this.space,
-            lambda: call(this.net, this.inputs), tap, lambda tensor: this.channels_last,
-        )  # fmt: skip
-        return _torch_capture.capture(cut, ask, gradients=this.gradients, logit=this.logit)
+    cut = _torch_pass.Pass(
+        this.net, [_point(place) for place in this.places], _point(Place(INPUT, INPUT, this.batch.channels_last)),
+        this.n, this.space, this.cast(this.batch.image), inputs, partial(call, this.net), tapped,
+        lambda: undisturbed(_wrapped(this.net)),
+    )  # fmt: skip
+    with cut.quiet():
+        return _torch_capture.capture(cut, ask, gradients=this.gradients, logit=this.logit, guided=this.guided)
+
+
+def _point(place: Place) -> _torch_pass.Point:
+    return _torch_pass.Point(place.layer, place.name, lambda tensor: place.channels_last)
 
 
 def _wrapped(net: Any) -> torch.nn.ModuleList:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from seewhy.adapter import Ask
 from seewhy.adapters import _torch_tail
+from seewhy.adapters._torch_diagonals import diagonals
 from seewhy.adapters._torch_gradients import gradients_at
 from seewhy.adapters._torch_layout import first, full
 from seewhy.adapters._torch_pass import Pass, Point, Run, at_layer, run
@@ -66,6 +67,15 @@ class Again:
             columns = [_curved(scores[:, j], activations) for j in range(scores.shape[1])]
             turned = self.point.is_channels_last(activations)
         return full(first(torch.stack(columns, dim=1), turned, axis=2))
+
+    def diagonals(self) -> tuple[Tensor, Tensor]:
+        with self._ready(gradients=True):
+            [activations] = run(self.this, [self.point], self.this.image, gradients=False, watch=False).activations
+            turned = self.point.is_channels_last(activations)
+            return diagonals(
+                full(first(activations, turned)),
+                lambda rows, of: _torch_tail.tail(self.this, self.point, self.logit, self._score, rows, of),
+            )
 
     def biases(self) -> list[Tensor]:
         raise NotImplementedError  # replaced at once by the worker who writes _torch_biases.py

@@ -1,10 +1,11 @@
-"""Keras 3, on TensorFlow, JAX or PyTorch: activations and gradients at one layer, for the cost of the forward pass.
+"""Keras 3, on TensorFlow, JAX or PyTorch: activations and gradients at layers, for the cost of the forward pass.
 
 The layer's `call` is wrapped while the model is run or traced, wherever in nested or subclassed models it is: no graph
 surgery, no second model. How the gradient is taken is the backend's own: see _keras_tensorflow.py, _keras_jax.py and
 _keras_torch.py. Channels-last is turned into channels-first here and nowhere else.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib import import_module
@@ -25,8 +26,8 @@ from seewhy.adapters import _keras_layers
 from seewhy.adapters._keras_applications import describe
 from seewhy.adapters._keras_inputs import Batch, Pictures, is_batch, place, place_photos, size
 from seewhy.adapters._keras_layers import channels_last, check
-from seewhy.adapters._keras_pass import Pass, flatten, form, once
-from seewhy.types import Capture, LayerInfo
+from seewhy.adapters._keras_pass import Pass, Place, flatten, form, once
+from seewhy.types import INPUT, Capture, LayerInfo
 
 __all__ = [
     "capture",
@@ -88,15 +89,24 @@ def full_precision() -> AbstractContextManager[None]:
     return found
 
 
-def capture(net: Any, layer: Any, batch: Batch, ask: Ask, *, gradients: bool, logit: bool) -> Capture:
-    """One pass through the model, see seewhy.types.Capture.
+def capture(
+    net: Any, layers: Sequence[Any], batch: Batch, ask: Ask, *, gradients: bool, logit: bool, guided: bool = False
+) -> list[Capture]:
+    """One pass through the model, see seewhy.types.Capture; for each of the layers, or INPUT, one.
 
-    Raises LayerError where the layer did not run, has no spatial axes or does not reach the score,
-    OutputError where the outputs hold NaN or infinite values.
+    `guided`: the gradient goes back through a ReLU only where it is positive. Guided are relu and relu6, wherever they
+    are called as Keras's or as the backend's own function; leaky ones and other activations are not.
+
+    Raises LayerError where a layer did not run, has no spatial axes or does not reach the score, or where no ReLU ran
+    to be guided at; OutputError where the outputs hold NaN or infinite values.
     """
     check(net)
-    name, _ = _keras_layers.find_layer(net, layer)
-    n, space = size(batch)
-    this = Pass(net, layer, name, batch.inputs, n, space, channels_last(net)[name], gradients, logit)
-    found: Capture = _backend().capture(this, ask)
-    return found
+    n, _ = size(batch)
+    lasts = channels_last(net)
+    places: dict[int, Place] = {}
+    for layer in layers:
+        name = INPUT if layer == INPUT else _keras_layers.find_layer(net, layer)[0]
+        places[id(layer)] = Place(name, layer, batch.channels_last if layer == INPUT else lasts[name])
+    this = Pass(net, tuple(places.values()), batch, n, gradients, logit, guided)
+    found = dict(zip(places, _backend().capture(this, ask), strict=True))
+    return [found[id(layer)] for layer in layers]

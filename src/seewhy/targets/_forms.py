@@ -105,6 +105,10 @@ class Question:
         """Hold on to what targets read from the outputs of the first pass, so that further passes ask the same."""
         self.bound = [[_settled(target, outputs, i) for target in row] for i, row in enumerate(self.bound)]
 
+    def of(self, images: Rows) -> "_Repeated":
+        """The same, asked of a batch of variants: the first are the images as they are, which decide what is asked."""
+        return _Repeated(self, images)
+
 
 @runtime_checkable
 class Settling(Protocol):
@@ -118,6 +122,28 @@ def _settled(target: BoundTarget, outputs: Any, i: int) -> BoundTarget:
     if not isinstance(target.score, Settling):
         return target
     return replace(target, score=target.score.settled(outputs, i, target.label))
+
+
+@dataclass(frozen=True)
+class _Repeated:
+    question: Question
+    images: Rows
+    """For each row of the batch, the image that it is a variant of."""
+
+    def __call__(self, outputs: Any, classes: npt.NDArray[np.float32] | None) -> Scores:
+        n = len(self.question.rows)
+        values = classes[:n] if classes is not None else None
+        question = self.question
+        question.bound = bind_rows(question.rows, question.names(values), values, question.last)
+        for target in (target for row in question.bound for target in row):
+            if getattr(target.score, "in_place", False):
+                raise TargetError(
+                    f"{target.label!r} is a place in the image, which augment= moves: leave one of them out"
+                )
+        return self.question.again(outputs, self.images)
+
+    def again(self, outputs: Any, of: Rows) -> Scores:
+        return self.question.again(outputs, self.images[of])
 
 
 def score_rows(bound: Sequence[Sequence[BoundTarget]], outputs: Any) -> Scores:
