@@ -38,17 +38,16 @@ TARGETS = {
 
 def settled(target, score, y, j):
     """The score with what was predicted in the first pass: where a method changes the image, that stays."""
-    best, others, inside = (
-        y.argsort(dim=0, descending=True)[j],
-        nearest(y, 2) if y.ndim == 1 else None,
-        y.argmax(0) == 3,
-    )
-    fixed = {
-        "top": lambda z: z[best],
-        "finer": lambda z: z[2] - 0.25 * z[others].sum(),
-        "region": lambda z: z[3][inside].sum(),
-    }
-    return fixed.get(target, score)
+    if target == "top":
+        best = int(y.argsort(descending=True)[j])
+        return lambda z: z[best]
+    if target == "finer":
+        others = nearest(y, 2)
+        return lambda z: z[2] - 0.25 * z[others].sum()
+    if target == "region":
+        inside = y.argmax(0) == 3
+        return lambda z: z[3][inside].sum()
+    return score
 
 
 def net_of(method, target):

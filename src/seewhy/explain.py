@@ -45,10 +45,10 @@ class Explainer:
 
     `preprocess` says how photos become inputs: a `seewhy.Preprocess`, "imagenet", or any function from a PIL image to
     a (c, h, w) array that only resizes, crops and normalises. `labels` names the classes. `score="logit"` explains the
-    number before a final softmax or sigmoid, as the paper does; `score="output"` what the model returns.
-    `signed=True` leaves out the last ReLU: maps keep what speaks against the target too, below 0. `augment`
-    ("flips", "scales", "noise", or a list of them) shows each image in several ways in one batch, and takes the mean of
-    the maps, each laid back to where it belongs, see seewhy.augment.
+    number before a final softmax or sigmoid, as the paper does; `score="output"` what the model returns. `signed=True`
+    leaves out the last ReLU: maps keep what speaks against the target too, below 0. `augment` ("flips", "scales",
+    "noise", or a list of them) shows each image in several ways in one batch, and takes the mean of the maps, each laid
+    back to where it belongs, see seewhy.augment.
 
     The model is explained in eval mode and left as it was: modes, hooks, flags, gradients, also after an error.
 
@@ -71,9 +71,9 @@ class Explainer:
         preprocess: Preprocess | Callable[[Any], Any] | str | None = None,
         labels: Sequence[str] | Mapping[int, str] | None = None,
         score: str = "logit",
-        signed: bool = False,
         fuse: str | None = None,
         augment: str | Sequence[str] | None = None,
+        signed: bool = False,
         **options: Any,
     ) -> None:
         if score not in ("logit", "output"):
@@ -86,9 +86,8 @@ class Explainer:
         self.labels = as_labels(labels if labels is not None else vision.labels)
         self.logit = score == "logit"
         self.method = catalog.as_method(method, options)
-        self.fuse, self.signed = check_fuse(fuse), signed
-        if signed and fuse is not None:
-            raise InputError("layers are fused by what speaks for the target alone: leave out signed or fuse")
+        self.signed = signed
+        self.fuse = check_fuse(fuse, signed)
         self.augment = variations(augment) if augment is not None else None
         self._said = self._in_range = False
         self._layers = self._given_layers(layer)

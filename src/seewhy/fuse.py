@@ -6,14 +6,17 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
-from seewhy.errors import unknown
+from seewhy.errors import InputError, unknown
 from seewhy.maps import rectify, upsample
 from seewhy.types import Array
 
 WAYS = ("max", "mean", "product")
 
 
-def check_fuse(fuse: str | None) -> str | None:
+def check_fuse(fuse: str | None, signed: bool) -> str | None:
+    """The way, once it is known to make sense."""
+    if fuse is not None and signed:
+        raise InputError("signed maps are not fused, since each is scaled to 0 to 1 first: leave out signed or fuse")
     if fuse is not None and fuse not in WAYS:
         raise unknown("way to fuse layers", fuse, WAYS)
     return fuse

@@ -43,6 +43,16 @@ def for_every_target(maps: Float[Array, "n *s"], k: int) -> Maps:
     return xp.repeat(maps[:, None, ...], k, axis=1)
 
 
+def strongest(gradients: Float[Array, "n k c *s"]) -> Maps:
+    """The strongest channel at every position, of either sign: max over c of |G_c| (Simonyan et al. 2014, section 3.1).
+
+    >>> strongest(np.asarray([[[[0.5, -1.0], [0.25, 0.0]]]])).tolist()
+    [[[0.5, 1.0]]]
+    """
+    xp = array_namespace(gradients)
+    return xp.max(xp.abs(gradients), axis=2)
+
+
 def rectify(maps: Maps) -> Maps:
     """Keep what speaks for the target: max(0, L) (Selvaraju et al. 2017, eq. 2)."""
     xp = array_namespace(maps)

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from seewhy.adapter import Ask
 from seewhy.adapters import _torch_tail
+from seewhy.adapters._torch_biases import times_gradients, watch_biases
 from seewhy.adapters._torch_diagonals import diagonals
-from seewhy.adapters._torch_gradients import gradients_at
+from seewhy.adapters._torch_gradients import gradients_at, slopes_at
 from seewhy.adapters._torch_layout import first, full
 from seewhy.adapters._torch_pass import Pass, Point, Run, at_layer, run
 from seewhy.adapters._torch_precision import Autocast
@@ -78,7 +79,14 @@ class Again:
             )
 
     def biases(self) -> list[Tensor]:
-        raise NotImplementedError  # replaced at once by the worker who writes _torch_biases.py
+        this = self.this
+        with self._ready(gradients=True):
+            with watch_biases(this.net, this.n, this.space) as found_biases:
+                found = run(this, [this.input], this.image, gradients=True, watch=True)
+            scores = self._asked(found, np.arange(this.n))
+            if not found_biases:
+                return []
+            return times_gradients(found_biases, slopes_at(scores, [layer.edge for layer in found_biases]))
 
     # ---- within ------------------------------------------------------------------------------------------
 

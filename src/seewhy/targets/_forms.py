@@ -95,8 +95,12 @@ class Question:
     bound: list[list[BoundTarget]] = field(default_factory=list)
 
     def __call__(self, outputs: Any, classes: npt.NDArray[np.float32] | None) -> Scores:
-        self.bound = bind_rows(self.rows, self.names(classes), classes, self.last)
+        self.bind(classes)
         return score_rows(self.bound, outputs)
+
+    def bind(self, classes: npt.NDArray[np.float32] | None) -> None:
+        """Find what is asked of each image from its class scores."""
+        self.bound = bind_rows(self.rows, self.names(classes), classes, self.last)
 
     def again(self, outputs: Any, of: Rows) -> Scores:
         return score_rows([self.bound[i] for i in of], outputs)
@@ -108,6 +112,24 @@ class Question:
     def of(self, images: Rows) -> "_Repeated":
         """The same, asked of a batch of variants: the first are the images as they are, which decide what is asked."""
         return _Repeated(self, images)
+
+
+@dataclass(frozen=True)
+class _Repeated:
+    question: Question
+    images: Rows
+    """For each row of the batch, the image that it is a variant of."""
+
+    def __call__(self, outputs: Any, classes: npt.NDArray[np.float32] | None) -> Scores:
+        n = len(self.question.rows)
+        values = classes[:n] if classes is not None else None
+        self.question.bind(values)
+        for label in (t.label for row in self.question.bound for t in row if getattr(t.score, "in_place", False)):
+            raise TargetError(f"{label!r} is a place in the image, and augment= moves the image: leave out one of them")
+        return self.question.again(outputs, self.images)
+
+    def again(self, outputs: Any, of: Rows) -> Scores:
+        return self.question.again(outputs, self.images[of])
 
 
 @runtime_checkable
@@ -122,28 +144,6 @@ def _settled(target: BoundTarget, outputs: Any, i: int) -> BoundTarget:
     if not isinstance(target.score, Settling):
         return target
     return replace(target, score=target.score.settled(outputs, i, target.label))
-
-
-@dataclass(frozen=True)
-class _Repeated:
-    question: Question
-    images: Rows
-    """For each row of the batch, the image that it is a variant of."""
-
-    def __call__(self, outputs: Any, classes: npt.NDArray[np.float32] | None) -> Scores:
-        n = len(self.question.rows)
-        values = classes[:n] if classes is not None else None
-        question = self.question
-        question.bound = bind_rows(question.rows, question.names(values), values, question.last)
-        for target in (target for row in question.bound for target in row):
-            if getattr(target.score, "in_place", False):
-                raise TargetError(
-                    f"{target.label!r} is a place in the image, which augment= moves: leave one of them out"
-                )
-        return self.question.again(outputs, self.images)
-
-    def again(self, outputs: Any, of: Rows) -> Scores:
-        return self.question.again(outputs, self.images[of])
 
 
 def score_rows(bound: Sequence[Sequence[BoundTarget]], outputs: Any) -> Scores:
