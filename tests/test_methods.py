@@ -24,35 +24,22 @@ def nearest(y, c, count=2):
     return [int(i) for i in (y - y[c]).abs().argsort() if i != c][:count]
 
 
-# each target, and the same as a function of one image's class scores (the float64 truth), for each place j
+def always(score):
+    """A score that does not depend on what was predicted."""
+    return lambda predicted: score
+
+
+# each target, and the same as a function of one image's outputs (the float64 truth), for each place j; what is asked
+# may depend on what was predicted, which further passes do not predict anew
 TARGETS = {
-    "class-score": (2, [lambda y: y[2]]),
-    "top": (seewhy.top(2), [lambda y: y.sort(descending=True).values[0], lambda y: y.sort(descending=True).values[1]]),
-    "negative": (seewhy.negative(1), [lambda y: -y[1]]),
-    "class-difference": (seewhy.class_difference(3, 1), [lambda y: y[3] - y[1]]),
-    "finer": (seewhy.finer(2, against=2, alpha=0.5), [lambda y: y[2] - 0.25 * (y[nearest(y, 2)]).sum()]),
-    "region": (seewhy.region(3), [lambda y: y[3][y.argmax(0) == 3].sum()]),
-    "callable": (sum_of_two, [lambda y: 2 * y[0] + y[3]]),
+    "class-score": (2, [always(lambda y: y[2])]),
+    "top": (seewhy.top(2), [lambda p, j=j: lambda y: y[p.argsort(descending=True)[j]] for j in range(2)]),
+    "negative": (seewhy.negative(1), [always(lambda y: -y[1])]),
+    "class-difference": (seewhy.class_difference(3, 1), [always(lambda y: y[3] - y[1])]),
+    "finer": (seewhy.finer(2, against=2, alpha=0.5), [lambda p: lambda y: y[2] - 0.25 * y[nearest(p, 2)].sum()]),
+    "region": (seewhy.region(3), [lambda p: lambda y: y[3][p.argmax(0) == 3].sum()]),
+    "callable": (sum_of_two, [always(lambda y: 2 * y[0] + y[3])]),
 }
-
-
-def settled(target, score, y, j):
-    """The score with what was predicted in the first pass: where a method changes the image, that stays."""
-    if target == "top":
-        best = int(y.argsort(descending=True)[j])
-        return lambda z: z[best]
-    if target == "finer":
-        others = nearest(y, 2)
-        return lambda z: z[2] - 0.25 * z[others].sum()
-    if target == "region":
-        inside = y.argmax(0) == 3
-        return lambda z: z[3][inside].sum()
-    return score
-
-
-def net_of(method, target):
-    """A net that this method can explain and this target be asked of."""
-    return nets.Dense if target == "region" else NETS.get(method, nets.Plain)
 
 
 def truth(net, x, layer, score):
@@ -97,17 +84,17 @@ def test_every_method_has_a_replica_and_every_target_a_row():
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("method", FROM_ONE_PASS)
 def test_equals_its_replica(method, target, axes):
-    if method in NETS and target == "region":
-        pytest.skip("it needs a net that has no score maps")
-    net = nets.seeded(net_of(method, target)(axes), seed=axes)
+    if (method, target) == ("cam", "region"):
+        pytest.skip("a map of scores has no linear layer after a pooling, which CAM needs: test_cams.py has the error")
+    net = nets.seeded(nets.Dense(axes) if target == "region" else NETS.get(method, nets.Plain)(axes), seed=axes)
     x = torch.randn(2, 3, *SIZES[axes], dtype=torch.float64)
     asked, scores = TARGETS[target]
     explanation = seewhy.explain(net, x, asked, method=method, layer="features")
     assert explanation.maps.shape == (2, len(scores), *(length - 2 for length in SIZES[axes]))
     for i in range(2):
-        for j, score in enumerate(scores):
+        for j, asked_of in enumerate(scores):
+            score = asked_of(net(x[i : i + 1])[0].detach())
             A, G, s = truth(net, x[i], net.features, score)
-            score = settled(target, score, net(x[i : i + 1])[0].detach(), j)
             more = [model_of(net, x[i], net.features, score)] if method in WITH_MODEL else []
             expected = REPLICAS[method](A, G, j, *more)
             np.testing.assert_allclose(explanation.maps[i, j].numpy(), expected, rtol=1e-10, atol=1e-12)

@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
 
 
 def terminal_on(monkeypatch):
-    """A terminal on stderr, and no patience: a bar is drawn after the first chunk. No fixture: pytest sets stderr anew."""
+    """A terminal on stderr, and no patience. No fixture: between fixtures and test pytest sets stderr anew."""
     fake = Terminal()
     monkeypatch.setattr(sys, "stderr", fake)
     monkeypatch.setattr(stream, "PATIENCE", -1.0)
@@ -80,7 +80,7 @@ def test_an_interrupt_ends_the_run_and_its_bar(monkeypatch):
         seen.extend(stream.run(8, 2, work, "Some-CAM"))
     assert "Some-CAM" in terminal.getvalue()
     assert "\x1b[?25h" in terminal.getvalue()  # the cursor is shown again
-    assert not [t for t in threading.enumerate() if "Refresh" in type(t).__name__]
+    assert all(t.done.is_set() for t in threading.enumerate() if "Refresh" in type(t).__name__)
 
 
 def test_who_draws_a_bar_of_its_own_is_told_instead(monkeypatch):

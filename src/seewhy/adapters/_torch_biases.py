@@ -97,8 +97,8 @@ def _bias(name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str,
         y, grown = _along(lambda x: module.forward(x, *args[1:], **kwargs), args[0].detach())
     except RuntimeError as problem:
         raise LayerError(
-            f"the bias of the layer {name!r} ({type(module).__name__}) cannot be found: expected a layer with a "
-            f"second derivative, got {str(problem).splitlines()[0]}; choose a method other than 'full-grad'"
+            f"the bias of the layer {name!r} ({type(module).__name__}) cannot be found: expected layers that "
+            "PyTorch can differentiate twice: choose a method other than 'full-grad'"
         ) from problem
     bias = y - grown
     return bias if bool((bias != 0).any()) else None
@@ -113,8 +113,7 @@ def _along(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Ten
         slope = torch.autograd.grad(y, leaf, seed, create_graph=True, allow_unused=True)[0]
         if slope is None:
             return y.detach(), torch.zeros_like(y)
-        grown = torch.autograd.grad(slope, seed, x.detach(), allow_unused=True)[0]
-    return y.detach(), torch.zeros_like(y) if grown is None else grown.detach()
+        return y.detach(), torch.autograd.grad(slope, seed, x.detach())[0]
 
 
 def times_gradients(biases: Sequence[Bias], gradients: Sequence[Tensor | None]) -> list[Tensor]:
