@@ -351,7 +351,9 @@ def memory_wishes(peaks: Mapping[str, Any]) -> list[Wish]:
     for kind in (TIGHT, WIDE):
         bound = KINDS[kind]["memory"] * 2**20 / 1e6 + added[PLAIN]
         seen = f"{added[kind]:.0f} MB"
-        rows.append(Wish(f"added by {kind}: the bound and a plain pass", f"≤ {bound:.0f} MB", seen, added[kind] <= bound))
+        rows.append(
+            Wish(f"added by {kind}: the bound and a plain pass", f"≤ {bound:.0f} MB", seen, added[kind] <= bound)
+        )
     return rows
 
 
@@ -369,7 +371,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--slow-rounds", type=int, default=2, help="of what makes hundreds of passes in a call")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--quick", action="store_true", help="ResNet-18, a small image, 1 round, to stdout: does it run?")
+    parser.add_argument(
+        "--quick", action="store_true", help="ResNet-18, a small image, 1 round, to stdout: does it run?"
+    )
     parser.add_argument("--worker", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=int, default=1, help=argparse.SUPPRESS)
     given = parser.parse_args()
