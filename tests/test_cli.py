@@ -67,7 +67,7 @@ def test_several_layers_stand_side_by_side(run, coffee):
     assert [one["layer"] for one in record["explanations"]] == layers
     assert run("explain", coffee, "--layers", "all", "--out", "all.png")[0] == 0
     with Image.open("all.png") as sheet:
-        assert sheet.width > 3 * sheet.height
+        assert sheet.width > 2 * sheet.height
     code, out, _ = run("explain", coffee, "--layers", ",".join(layers), "--fuse", "max", "--json", "-o", "fused.npz")
     assert code == 0 and json.loads(out)["layer"] == f"max of {', '.join(layers)}"
     assert seewhy.open("fused.npz").layer == f"max of {', '.join(layers)}"
