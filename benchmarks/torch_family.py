@@ -77,7 +77,8 @@ def by_seewhy(work: Work, name: str, **options: Any) -> Contender:
 
     target = options.pop("target", work.target)
     explainer = seewhy.Explainer(work.net, **{"layer": work.layer, **options})
-    return Contender(name, lambda: nullcontext(lambda: explainer(work.batch, target)))
+    explain = explainer.each if isinstance(options.get("layer"), list) else explainer
+    return Contender(name, lambda: nullcontext(lambda: explain(work.batch, target)))
 
 
 def by_torchcam(work: Work) -> Contender:
@@ -339,7 +340,7 @@ def memory_table(peaks: Mapping[str, Any]) -> str:
     body = [(kind, f"{seen.peak:.0f}", f"{seen.added:.0f}") for kind, seen in peaks.items()]
     return (
         "### What Score-CAM holds, ResNet-18\n\n"
-        "The peak of a fresh process, and what it is above the process with the model loaded and nothing called yet.\n\n"
+        "The peak of a fresh process, and what it is above the process with the model loaded and nothing called.\n\n"
         + table(("", "peak, MB", "added, MB"), body)
     )
 
@@ -351,7 +352,8 @@ def memory_wishes(peaks: Mapping[str, Any]) -> list[Wish]:
     for kind in (TIGHT, WIDE):
         bound = KINDS[kind]["memory"] * 2**20 / 1e6 + added[PLAIN]
         seen = f"{added[kind]:.0f} MB"
-        rows.append(Wish(f"added by {kind}: the bound and a plain pass", f"≤ {bound:.0f} MB", seen, added[kind] <= bound))
+        what = f"added by {kind}: the bound and a plain pass"
+        rows.append(Wish(what, f"≤ {bound:.0f} MB", seen, added[kind] <= bound))
     return rows
 
 
@@ -369,7 +371,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--slow-rounds", type=int, default=2, help="of what makes hundreds of passes in a call")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--quick", action="store_true", help="ResNet-18, a small image, 1 round, to stdout: does it run?")
+    parser.add_argument("--quick", action="store_true", help="a small image, 1 round, to stdout: does it run?")
     parser.add_argument("--worker", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=int, default=1, help=argparse.SUPPRESS)
     given = parser.parse_args()

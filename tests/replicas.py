@@ -68,8 +68,6 @@ def random_cam(A, G, j, seed=0):
 
 
 REPLICAS = {"grad-cam": grad_cam, "hires-cam": hires_cam, "layer-cam": layer_cam, "random-cam": random_cam}
-REPLICAS |= PERTURBING  # these take (X, A, f, tail), and are held against in test_perturb.py
 REPLICAS |= CAM_REPLICAS
-REPLICAS |= (
-    PIXELS  # these take a net as numbers, an image and the target's weights, and are held against in test_pixels.py
-)
+REPLICAS |= PERTURBING  # these take (X, A, f, tail), and are held against in test_perturb.py
+REPLICAS |= PIXELS  # these take a net that runs by hand, and are held against in test_pixels.py

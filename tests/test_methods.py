@@ -12,8 +12,7 @@ from pixel_replicas import PIXELS
 from replicas import REPLICAS
 from seewhy.types import Capture, Variant
 
-# test_perturb.py and test_pixels.py have the others
-FROM_ONE_PASS = [name for name in REPLICAS if name not in PERTURBING and name not in PIXELS]
+FROM_ONE_PASS = [name for name in REPLICAS if name not in PERTURBING | PIXELS]  # test_perturb.py and test_pixels.py
 SIZES = {1: (9,), 2: (6, 7), 3: (5, 4, 6)}
 
 

@@ -195,7 +195,7 @@ def test_neither_chunks_nor_batch_mates_nor_other_targets_change_a_map(name):
     targets = [0, 2, 3]
     options = SHORT.get(name, {})
     whole, once = counted(name, net, x, [targets] * 3, **options)
-    smaller = {**options, "memory": 0.04}
+    smaller = {**options, "memory": 0.02 if method_info(method_of(name)).cost == "tail passes" else 0.04}
     cut, many = counted(name, net, x, [targets] * 3, **smaller)
     assert len(many) > len(once)
     assert sum(many) == sum(once)
@@ -214,7 +214,7 @@ def test_no_more_is_held_at_once_for_more_channels(name):
         net = nets.seeded(nets.Plain(channels=channels))
         options = {**SHORT.get(name, {}), "memory": 0.4}
         _, rows = counted(name, net, x, 2, **options)
-        bound = 0.4 * 2**20 / (17 * 8 * (3 * 6 * 7 if name != "ablation-cam" else channels * 4 * 5))
+        bound = 0.4 * 2**20 / 8 / (17 * 3 * 6 * 7 if name != "ablation-cam" else 7 * channels * 4 * 5)
         largest.append(max(rows))
         assert max(rows) <= bound
         assert len(rows) >= channels / bound
@@ -227,10 +227,8 @@ def test_a_memory_bound_too_small_for_one_mask_is_told_before_any_pass(name):
     activations = torch.rand(1, 3, 30, 30)
     again = Counting(Sums(torch.rand(1, 3, 30, 30)), rows)
     capture = Capture(activations, None, torch.ones(1, 1), None, None, None, again)
-    with pytest.raises(
-        seewhy.SeewhyError, match=r"memory=0\.1 MiB is too small for one mask.*pass memory=0\.18 or more"
-    ):
-        method_of(name)(capture, memory=0.1)
+    with pytest.raises(seewhy.SeewhyError, match=r"memory=0\.05 MiB is too small.*pass memory=0\.(18|08) or more"):
+        method_of(name)(capture, memory=0.05)
     with pytest.raises(seewhy.SeewhyError, match="expected memory= as a number of MiB above 0, got -1"):
         method_of(name)(capture, memory=-1)
     assert not rows

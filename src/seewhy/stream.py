@@ -19,6 +19,8 @@ MEMORY = 256.0
 WORKING = 16
 """What a model holds while it runs, as a multiple of what goes in: 10 to 20 in a ResNet, where the first block is the
 widest. A guess is better than none: what the model holds is most of what a chunk takes."""
+WORKING_TAIL = 6
+"""The same for what follows a layer: from there on nets get narrower, and each run of it may cost a pass up to it."""
 PATIENCE = 1.5
 """Seconds until a run is long enough for a bar of its own."""
 
@@ -26,18 +28,18 @@ PATIENCE = 1.5
 # ---- how much at once ------------------------------------------------------------------------------------
 
 
-def rows_within(memory: float, goes_in: int, beside: int = 0) -> int:
+def rows_within(memory: float, goes_in: int, beside: int = 0, working: int = WORKING) -> int:
     """How many rows a chunk may have within `memory` MiB.
 
-    A row takes `goes_in` bytes of the model's input, WORKING times as many while the model runs, and `beside` bytes
-    of masks. Raises InputError where not even one row fits.
+    A row takes `goes_in` bytes of what the model is given, `working` times as many while it runs, and `beside` bytes of
+    masks. Raises InputError where not even one row fits.
 
     >>> rows_within(64, goes_in=3 * 224 * 224 * 4, beside=224 * 224 * 4)
     6
     """
     if isinstance(memory, bool) or not isinstance(memory, int | float) or not memory > 0:
         raise InputError(f"expected memory= as a number of MiB above 0, got {memory!r}")
-    row = (1 + WORKING) * goes_in + beside
+    row = (1 + working) * goes_in + beside
     if memory * MIB < row:
         needed = max(ceil(row / MIB * 100) / 100, 0.01)
         raise InputError(

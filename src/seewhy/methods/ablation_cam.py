@@ -6,7 +6,7 @@ from array_api_compat import array_namespace, device
 from seewhy.errors import InputError
 from seewhy.maps import combine, to_numpy
 from seewhy.masking import by_channel, images_of, row_bytes, settle
-from seewhy.stream import MEMORY, rows_within, run
+from seewhy.stream import MEMORY, WORKING_TAIL, rows_within, run
 from seewhy.types import Array, Capture, Maps, method
 
 LARGEST = 1e3
@@ -49,7 +49,7 @@ def ablation_cam(capture: Capture, *, fill: float = 0.0, memory: float = MEMORY)
     xp = array_namespace(A)
     n, c, *s = A.shape
     of, channel = np.nonzero(to_numpy(xp.any(xp.reshape(fill != A, (n, c, -1)), axis=-1)))
-    rows = rows_within(memory, row_bytes(A))
+    rows = rows_within(memory, row_bytes(A), working=WORKING_TAIL)
     every = np.arange(c)
 
     def work(part: slice) -> Array:

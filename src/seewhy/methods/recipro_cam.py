@@ -7,7 +7,7 @@ from array_api_compat import array_namespace
 
 from seewhy.errors import InputError
 from seewhy.masking import images_of, row_bytes, separable, settle
-from seewhy.stream import MEMORY, rows_within, run
+from seewhy.stream import MEMORY, WORKING_TAIL, rows_within, run
 from seewhy.types import Array, Capture, Maps, method
 
 NEAR = (0.5, 0.25)
@@ -46,7 +46,7 @@ def recipro_cam(capture: Capture, *, gaussian: bool = False, memory: float = MEM
     n, _, *s = A.shape
     positions = prod(s)
     kernel = np.asarray(NEAR if gaussian else (1.0,))
-    rows = rows_within(memory, row_bytes(A), row_bytes(A[:, :1, ...]))
+    rows = rows_within(memory, row_bytes(A), row_bytes(A[:, :1, ...]), WORKING_TAIL)
 
     def work(part: slice) -> Array:
         of, position = np.divmod(np.arange(part.start, part.stop), positions)
