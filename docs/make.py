@@ -1,4 +1,4 @@
-"""Make what the docs show: the pictures, and the page of the command line's help. Run by `make docs`."""
+"""Make what the docs show: the pictures, the tables, the page of the command line's help. Run by `make docs`."""
 
 import os
 import re
@@ -95,6 +95,68 @@ def _steps(model: Any) -> Any:
     return figure.panels(list(captioned.values()), list(captioned), columns=3, cell=280)
 
 
+SMALL = {"channels": 24, "masks": 400, "samples": 6, "steps": 6, "form": "exp"}
+"""What methods of many passes are asked to do for one small picture, where they have the option."""
+
+
+def methods_picture() -> None:
+    """docs/methods.jpg: every method of the catalogue on the cat, as panels, kept small."""
+    from dataclasses import replace
+    from inspect import signature
+
+    import seewhy
+    from seewhy import catalog
+    from seewhy.photos import embedded_photo
+    from seewhy.render import figure
+
+    model, cat = seewhy.load("lite0"), embedded_photo("cat").image
+    left = (cat.width - cat.height) // 2
+    square = cat.resize((224, 224), box=(left, 0, left + cat.height, cat.height))
+    whole = replace(model.preprocess, resize=None)  # the model is shown all of it
+    pictures, captions = [square], ["the photo"]
+    for name in catalog.names("methods"):
+        method = catalog.get("methods", name)
+        options = {option: value for option, value in SMALL.items() if option in signature(method).parameters}
+        explanation = seewhy.explain(model, square, "tiger cat", method=name, preprocess=whole, **options)
+        pictures.append(explanation.overlay(opacity=0.75))
+        captions.append(name)
+    sheet = figure.panels(pictures, captions, columns=6, cell=172)
+    figure.save(sheet, DOCS / "methods.jpg")
+
+
+def methods_table() -> str:
+    """The table in docs/methods.md: what every method of the catalogue says of itself."""
+    from seewhy import catalog
+
+    rows = ["| method | what it does | looks at | cost | paper |", "| --- | --- | --- | --- | --- |"]
+    for name in catalog.names("methods"):
+        info = catalog.about(name)
+        at = "the input" if info.at_input else "a layer, and the input" if info.pixels else "a layer"
+        paper = re.sub(r"arXiv:([\d.]+\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", info.paper)
+        paper = re.sub(r"doi:(\S+)", r"[doi:\1](https://doi.org/\1)", paper)
+        line = catalog.summary("methods", name).replace("|", "\\|")
+        rows.append(f"| `{name}` | {line} | {at} | {info.cost} | {paper} |")
+    return "\n".join(rows)
+
+
+def targets_table() -> str:
+    """The table of targets in docs/methods.md."""
+    from seewhy import catalog
+
+    rows = ["| target | what it asks |", "| --- | --- |"]
+    names = catalog.names("targets")
+    return "\n".join([*rows, *(f"| `{name}` | {catalog.summary('targets', name)} |" for name in names)])
+
+
+def with_tables(page: str) -> str:
+    """A page with its tables made anew, each between <!-- NAME --> and <!-- end -->."""
+    for name, table in (("methods", methods_table), ("targets", targets_table)):
+        page = re.sub(
+            rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda m, t=table: m[1] + t() + "\n" + m[2], page, flags=re.S
+        )
+    return page
+
+
 def cli_page() -> str:
     """docs/cli.md: the help of every command, as `seewhy COMMAND --help` prints it."""
     from seewhy.cli import app
@@ -115,7 +177,10 @@ def _help(command: Any, context: typer.Context) -> str:
 
 if __name__ == "__main__":
     (DOCS / "cli.md").write_text(cli_page(), encoding="utf-8")
+    page = DOCS / "methods.md"
+    page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
     demo_picture()
+    methods_picture()
     os.environ["KERAS_BACKEND"] = "tensorflow"  # before Keras is imported
     keras_pictures()
-    print("made docs/cli.md, docs/demo.jpg and docs/keras-*.jpg", file=sys.stderr)
+    print("made docs/cli.md, the tables of docs/methods.md, and the pictures", file=sys.stderr)

@@ -10,6 +10,7 @@ import numpy as np
 
 from cam_replicas import CAM_REPLICAS
 from perturb_replicas import PERTURBING
+from pixel_replicas import PIXELS
 
 
 def _positions(array):
@@ -67,5 +68,6 @@ def random_cam(A, G, j, seed=0):
 
 
 REPLICAS = {"grad-cam": grad_cam, "hires-cam": hires_cam, "layer-cam": layer_cam, "random-cam": random_cam}
-REPLICAS |= PERTURBING  # these take (X, A, f, tail), and are held against in test_perturb.py
 REPLICAS |= CAM_REPLICAS
+REPLICAS |= PERTURBING  # these take (X, A, f, tail), and are held against in test_perturb.py
+REPLICAS |= PIXELS  # these take a net that runs by hand, and are held against in test_pixels.py

@@ -45,6 +45,32 @@ def test_the_commands_in_the_readme_are_understood():
         assert f"\n{target}:" in makefile
 
 
+def test_the_python_in_the_page_of_methods_runs(tmp_path, monkeypatch, coffee, capsys):
+    page = ROOT / "docs/methods.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    with Image.open(coffee) as photo:
+        photo.convert("RGB").save("photo.jpg")
+    names = {}
+    for code in blocks:
+        exec(compile(code, str(page), "exec"), names)
+    assert names["apart"].labels == [["espresso rather than cup"]] and names["finer"].labels[0][0].count(",") == 2
+    assert names["segment"].scores.shape == (2, 2)
+    assert names["heatmap"].min() < 0 < names["heatmap"].max() <= 1
+    assert "of all evidence is against it" in capsys.readouterr().out
+
+
+def test_the_tables_of_the_page_of_methods_are_what_the_catalogue_says():
+    made = runpy.run_path(str(ROOT / "docs/make.py"))
+    page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    assert made["methods_table"]() in page and made["targets_table"]() in page, "run `make docs`"
+    for cost in {seewhy.catalog.about(name).cost for name in seewhy.methods()}:
+        assert f"\n| {cost} | " in page
+    named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", page))
+    assert named <= {*seewhy.methods(), *seewhy.targets()}
+    assert (ROOT / "docs/methods.jpg").stat().st_size < 500_000
+
+
 def test_the_help_page_is_what_the_program_says():
     page = runpy.run_path(str(ROOT / "docs/make.py"))["cli_page"]()
     assert (ROOT / "docs/cli.md").read_text(encoding="utf-8") == page, "run `make docs`"

@@ -8,10 +8,11 @@ import nets
 import seewhy
 from cam_replicas import WITH_MODEL, Model
 from perturb_replicas import PERTURBING
+from pixel_replicas import PIXELS
 from replicas import REPLICAS
 from seewhy.types import Capture, Variant
 
-FROM_ONE_PASS = [name for name in REPLICAS if name not in PERTURBING]  # test_perturb.py has the others
+FROM_ONE_PASS = [name for name in REPLICAS if name not in PERTURBING | PIXELS]  # test_perturb.py and test_pixels.py
 SIZES = {1: (9,), 2: (6, 7), 3: (5, 4, 6)}
 
 

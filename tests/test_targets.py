@@ -324,6 +324,13 @@ def test_the_region_stays_where_it_was_in_further_passes(dense):
         torch.testing.assert_close(scores[r], torch.stack([expected, -expected]))
 
 
+def test_a_place_cannot_be_asked_about_while_images_are_moved(dense):
+    net, x, _ = dense
+    for target in (seewhy.region(3, (0, 0, 2, 2)), seewhy.negative(seewhy.region(3))):
+        with pytest.raises(seewhy.SeewhyError, match="is a place in the image, and augment= moves the image"):
+            seewhy.explain(net, x, target, augment="flips")
+
+
 def test_a_class_that_is_nowhere_the_best_is_said(dense):
     net, x, _ = dense
     with pytest.warns(seewhy.SeewhyWarning, match="'class 2, region': in image 0 the class is nowhere the best"):

@@ -39,15 +39,31 @@ def compare(
     >>> compare(net, torch.rand(1, 3, 8, 8), 1, methods=["grad-cam", ("random-cam", {"seed": 7})])
     <2 explanations of 1 image(s) x 1 target(s): grad-cam, random-cam>
     """
-    asked = named(methods)
-    at_layer = next((method for method in asked if not method.info.at_input), asked[0])
-    explainer = Explainer(model, at_layer.function, layer, **options)
-    parts, names = [], []
-    for name, found in zip(_apart(asked), explainer.ask(images, target, asked), strict=True):
-        for part in found if explainer.fuse is None else [fused(found, explainer.fuse)]:
-            parts.append(part)
-            names.append(name if len(found) == 1 or explainer.fuse else f"{name} at {part.layer}")
-    return Explanations(tuple(parts), tuple(names))
+    return Comparer(model, methods, layer, **options)(images, target)
+
+
+class Comparer:
+    """Explains by several methods; use it for any number of images. Arguments are those of `seewhy.compare`."""
+
+    def __init__(self, model: Any, methods: Sequence[Asked] = DEFAULT, layer: Any = None, **options: Any) -> None:
+        self.methods = named(methods)
+        self.names = _apart(self.methods)
+        at_layer = next((method for method in self.methods if not method.info.at_input), self.methods[0])
+        self.explainer = Explainer(model, at_layer.function, layer, **options)
+
+    def __call__(self, images: Any, target: Any = None) -> Explanations:
+        """Explain images for a target; both in the forms that `seewhy.explain` lists."""
+        fuse = self.explainer.fuse
+        parts, names = [], []
+        for name, found in zip(self.names, self.explainer.ask(images, target, self.methods), strict=True):
+            for part in found if fuse is None else [fused(found, fuse)]:
+                parts.append(part)
+                names.append(name if fuse is not None or len(found) == 1 else f"{name} at {part.layer}")
+        return Explanations(tuple(parts), tuple(names))
+
+    def check(self, target: Any) -> None:
+        """Raise what a call for this target would raise for its class names and indices, before any pass."""
+        self.explainer.check(target)
 
 
 def named(methods: Sequence[Asked]) -> list[NamedMethod]:

@@ -109,9 +109,10 @@ class MorePasses(Protocol):
 
     def biases(self) -> list[Array]:
         """The bias-gradients of every layer with a bias and spatial axes, (n, k, c, *s) each: d score / d b times b at
-        every position (Srinivas and Fleuret 2019, section 3.1 and eq. 8); normalisation layers count with their
-        implicit bias, shift - mean * gain / deviation. With those of the layers without spatial axes, and with
-        images * gradients, they would add up to the score of a net of ReLUs.
+        every position (Srinivas and Fleuret 2019, section 3.1 and eq. 8). The bias of a layer that is not linear is
+        what it adds beside what grows with its input, y - J x: for a normalisation with statistics of its own
+        shift - mean * gain / deviation. With those of the layers without spatial axes, and with images * gradients,
+        they add up to the score of a net of ReLUs.
         """
 
 

@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-Tap: TypeAlias = Callable[[Any], Any]
+
+@dataclass(frozen=True)
+class Witness:
+    """A tap that changes nothing, and is told more: (the layer's own `call`, its arguments, what it returned)."""
+
+    told: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any], Any], None]
+
+
+Tap: TypeAlias = Callable[[Any], Any] | Witness
 """From what a layer returns to what shall take its place; None: nothing."""
 
 
@@ -59,6 +67,9 @@ def _wrap(layer: Any) -> _Tapped:
     def call(*args: Any, **kwargs: Any) -> Any:
         output = original(*args, **kwargs)
         for tap in tuple(state.taps.get(threading.get_ident(), ())):
+            if isinstance(tap, Witness):
+                tap.told(original, args, kwargs, output)
+                continue
             changed = tap(output)
             output = output if changed is None else changed
         return output

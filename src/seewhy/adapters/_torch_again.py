@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seewhy.adapter import Ask
 from seewhy.adapters import _torch_tail
-from seewhy.adapters._torch_biases import times_gradients, watch_biases
+from seewhy.adapters._torch_biases import times_gradients
 from seewhy.adapters._torch_diagonals import diagonals
 from seewhy.adapters._torch_gradients import gradients_at, slopes_at
 from seewhy.adapters._torch_layout import first, full
@@ -81,12 +81,12 @@ class Again:
     def biases(self) -> list[Tensor]:
         this = self.this
         with self._ready(gradients=True):
-            with watch_biases(this.net, this.n, this.space) as found_biases:
+            with this.watch_biases() as watch:
                 found = run(this, [this.input], this.image, gradients=True, watch=True)
             scores = self._asked(found, np.arange(this.n))
-            if not found_biases:
+            if not watch.found:
                 return []
-            return times_gradients(found_biases, slopes_at(scores, [layer.edge for layer in found_biases]))
+            return times_gradients(watch.found, slopes_at(scores, [layer.edge for layer in watch.found]))
 
     # ---- within ------------------------------------------------------------------------------------------
 

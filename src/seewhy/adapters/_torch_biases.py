@@ -21,14 +21,15 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 class Bias:
     """One run of a layer: where its output is in the graph, and its bias there, (n, c, *s) or as that broadcasts."""
 
-    name: str
     edge: GradientEdge
     bias: Tensor
     channels_last: bool
 
 
 @dataclass
-class _Watch:
+class Watch:
+    """Told of each layer that runs in one pass, in one thread; finds those with a bias and an output (n, c, *s)."""
+
     n: int
     space: Sequence[int]
     found: list[Bias] = field(default_factory=list)
@@ -36,7 +37,11 @@ class _Watch:
     busy: bool = False
     """Does a layer run a second time, to find its bias?"""
 
-    def note(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def note(
+        self, name: str, layer: Any, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any],
+        output: Any, channels_last: bool | None = None,
+    ) -> None:  # fmt: skip
+        """A layer, what it calls, and with what, and what came; None: where the channels are is read from that."""
         if self.busy or threading.get_ident() != self.thread:
             return
         if not isinstance(output, Tensor) or output.ndim != 2 + len(self.space) or len(output) != self.n:
@@ -45,25 +50,26 @@ class _Watch:
             return
         self.busy = True
         try:
-            bias = _bias(name, module, args, kwargs, output)
+            bias = _bias(name, layer, lambda x: call(x, *args[1:], **kwargs), args[0], output)
         finally:
             self.busy = False
         if bias is not None:
-            self.found.append(Bias(name, get_gradient_edge(output), bias, is_channels_last(output, self.space)))
+            turned = is_channels_last(output, self.space) if channels_last is None else channels_last
+            self.found.append(Bias(get_gradient_edge(output), bias, turned))
 
 
 @contextmanager
-def watch_biases(net: nn.Module, n: int, space: Sequence[int]) -> Iterator[list[Bias]]:
+def watch_biases(net: nn.Module, n: int, space: Sequence[int]) -> Iterator[Watch]:
     """Note each layer that has a bias and an output (n, c, *s), for a pass that is made with grad on.
 
     Layers are the modules with parameters or buffers of their own and no modules inside, and those of `LINEAR` and
     `NORMS`; one that runs several times counts each time. A bias that a model adds by itself, outside these, is not
     seen.
     """
-    watch = _Watch(n, space)
+    watch = Watch(n, space)
 
     def hook(name: str) -> Callable[..., None]:
-        return lambda module, args, kwargs, output: watch.note(name, module, args, kwargs, output)
+        return lambda module, args, kwargs, output: watch.note(name, module, module.forward, args, kwargs, output)
 
     handles = [
         module.register_forward_hook(hook(name), with_kwargs=True)
@@ -71,7 +77,7 @@ def watch_biases(net: nn.Module, n: int, space: Sequence[int]) -> Iterator[list[
         if isinstance(module, (*LINEAR, *NORMS)) or _is_leaf(module)
     ]
     try:
-        yield watch.found
+        yield watch
     finally:
         for handle in handles:
             handle.remove()
@@ -82,22 +88,22 @@ def _is_leaf(module: nn.Module) -> bool:
     return bool(own) and not any(True for _ in module.children())
 
 
-def _bias(name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> Tensor | None:
+def _bias(name: str, layer: Any, again: Callable[[Tensor], Tensor], x: Tensor, output: Tensor) -> Tensor | None:
     """What a layer adds that does not grow with its input: its bias b, or in general y - J x.
 
     For a normalisation with statistics of its own, y = g (x - m) / d + s, this is s - m g / d; where m and d are made
     of the input itself it is all of y, but for the small number under its root. None where there is none.
     """
-    if isinstance(module, LINEAR) and type(module).__module__.startswith("torch.nn.modules."):
-        if module.bias is None:
+    if isinstance(layer, LINEAR) and type(layer).__module__.startswith("torch.nn.modules."):
+        if layer.bias is None:
             return None
-        bias = module.bias.detach()
-        return bias if isinstance(module, nn.Linear) else bias.reshape(-1, *[1] * (output.ndim - 2))
+        bias = layer.bias.detach()
+        return bias if isinstance(layer, nn.Linear) else bias.reshape(-1, *[1] * (output.ndim - 2))
     try:
-        y, grown = _along(lambda x: module.forward(x, *args[1:], **kwargs), args[0].detach())
+        y, grown = _along(again, x.detach())
     except RuntimeError as problem:
         raise LayerError(
-            f"the bias of the layer {name!r} ({type(module).__name__}) cannot be found: expected layers that "
+            f"the bias of the layer {name!r} ({type(layer).__name__}) cannot be found: expected layers that "
             "PyTorch can differentiate twice: choose a method other than 'full-grad'"
         ) from problem
     bias = y - grown

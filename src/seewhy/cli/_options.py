@@ -1,9 +1,12 @@
 """The options that several commands share."""
 
+from ast import literal_eval
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from seewhy.errors import InputError
 
 Model = Annotated[
     str,
@@ -12,3 +15,34 @@ Model = Annotated[
 Weights = Annotated[Path | None, typer.Option(metavar="PATH", help="A local weights file instead of a download.")]
 Device = Annotated[str | None, typer.Option(metavar="D", help="Where the model runs: cpu, cuda, cuda:1 ...")]
 Trust = Annotated[bool, typer.Option("--trust", help="Allow model files that run code when opened (pickles).")]
+
+
+def as_layer(layer: str | None, layers: str | None) -> Any:
+    """--layer and --layers as an explainer takes them.
+
+    >>> as_layer(None, "layer3, layer4"), as_layer("layer4", None), as_layer(None, "all")
+    (['layer3', 'layer4'], 'layer4', 'all')
+    """
+    if layer is not None and layers is not None:
+        raise InputError("--layer and --layers say two things: give one of them")
+    if layers is None or layers == "all":
+        return layer or layers
+    return [name.strip() for name in layers.split(",") if name.strip()]
+
+
+def as_options(given: list[str] | None) -> dict[str, Any]:
+    """NAME=VALUE pairs as a method's options; values that are Python literals are taken as such.
+
+    >>> as_options(["channels=32", "baseline=mean"])
+    {'channels': 32, 'baseline': 'mean'}
+    """
+    options: dict[str, Any] = {}
+    for pair in given or ():
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(f"expected --option NAME=VALUE, such as --option channels=32, got {pair!r}")
+        try:
+            options[name] = literal_eval(value)
+        except (ValueError, SyntaxError):
+            options[name] = value
+    return options

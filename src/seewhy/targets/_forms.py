@@ -124,6 +124,8 @@ class _Repeated:
         n = len(self.question.rows)
         values = classes[:n] if classes is not None else None
         self.question.bind(values)
+        for label in (t.label for row in self.question.bound for t in row if getattr(t.score, "in_place", False)):
+            raise TargetError(f"{label!r} is a place in the image, and augment= moves the image: leave out one of them")
         return self.question.again(outputs, self.images)
 
     def again(self, outputs: Any, of: Rows) -> Scores:

@@ -23,6 +23,10 @@ class _Minus:
     def __call__(self, outputs: object) -> Array:
         return -self.score(outputs)
 
+    @property
+    def in_place(self) -> bool:
+        return getattr(self.score, "in_place", False)
+
     def settled(self, outputs: Any, i: int, label: str) -> "_Minus":
         settled = getattr(self.score, "settled", None)
         return self if settled is None else _Minus(settled(outputs, i, label))

@@ -40,6 +40,8 @@ class _Sum:
     box: tuple[int, int, int, int] | None
     last: bool
     """Are the classes the last axis?"""
+    in_place: bool = True
+    """It means other pixels once an image is mirrored or zoomed."""
 
     def __call__(self, outputs: object) -> Array:
         maps = score_maps(outputs)
