@@ -480,3 +480,48 @@ def test_rise_uncentred_is_the_mean_score_of_the_images_that_show_the_pixel():
     )
     spread = float((raw - centred).std() / (raw - centred).mean().abs())
     assert spread < 0.2  # the same number at every pixel, but for the chance of the masks
+
+
+# ---- other arrays, other precisions ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["numpy", "jax"])
+@pytest.mark.parametrize("name", list(PERTURBING))
+def test_arrays_of_other_frameworks_stay_what_they_are(name, kind):
+    if kind == "jax":
+        jnp = pytest.importorskip("jax.numpy")
+        convert, own = jnp.asarray, type(jnp.zeros(1))
+    else:
+        convert, own = np.asarray, np.ndarray
+    activations = torch.rand(2, 3, 4, 5)
+    images = activations if method_info(method_of(name)).at_input else torch.rand(2, 3, 8, 10)
+
+    @dataclass(frozen=True)
+    class Squares:
+        images: object
+
+        def scores(self, images, of):
+            return (images**2).reshape(len(of), -1).sum(1)[:, None] / 10
+
+        tail = scores
+
+    maps = []
+    for turn in (lambda array: array, lambda array: convert(array.numpy())):
+        again = Squares(turn(images))
+        scores = again.tail(turn(activations), np.arange(2))
+        capture = Capture(turn(activations), None, scores, None, None, None, again)
+        maps.append(method_of(name)(capture, **SHORT.get(name, {})))
+    assert isinstance(maps[1], own)
+    np.testing.assert_allclose(np.asarray(maps[1]), maps[0].numpy(), rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", list(PERTURBING))
+def test_models_of_half_precision_give_about_the_same(name, dtype):
+    net = nets.seeded(nets.Plain(), dtype=torch.float32)
+    x = torch.randn(1, 3, 6, 7)
+    options = SHORT.get(name, {})
+    full = seewhy.explain(net, x, 2, method=name, layer=layer_of(name), **options).maps
+    half = seewhy.explain(net.to(dtype), x.to(dtype), 2, method=name, layer=layer_of(name), **options).maps
+    assert half.dtype == torch.float32
+    assert (half - full).abs().max() < 0.15 * full.max()
