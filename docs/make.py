@@ -101,6 +101,7 @@ SMALL = {"channels": 24, "masks": 400, "samples": 6, "steps": 6, "form": "exp"}
 
 def methods_picture() -> None:
     """docs/methods.jpg: every method of the catalogue on the cat, as panels, kept small."""
+    from dataclasses import replace
     from inspect import signature
 
     import seewhy
@@ -108,17 +109,18 @@ def methods_picture() -> None:
     from seewhy.photos import embedded_photo
     from seewhy.render import figure
 
-    model, cat = seewhy.load("lite0"), embedded_photo("cat")
-    (_, _), (left, right) = seewhy.explain(model, cat).views[0].geometry.region
-    seen = cat.image.crop((round(left), 0, round(right), cat.image.height))  # all that the model is shown of it
-    pictures, captions = [seen], ["the photo"]
+    model, cat = seewhy.load("lite0"), embedded_photo("cat").image
+    left = (cat.width - cat.height) // 2
+    square = cat.resize((224, 224), box=(left, 0, left + cat.height, cat.height))
+    whole = replace(model.preprocess, resize=None)  # the model is shown all of it
+    pictures, captions = [square], ["the photo"]
     for name in catalog.names("methods"):
         method = catalog.get("methods", name)
         options = {option: value for option, value in SMALL.items() if option in signature(method).parameters}
-        explanation = seewhy.explain(model, seen, "tiger cat", method=name, **options)
+        explanation = seewhy.explain(model, square, "tiger cat", method=name, preprocess=whole, **options)
         pictures.append(explanation.overlay(opacity=0.75))
         captions.append(name)
-    sheet = figure.panels(pictures, captions, columns=6, cell=192)
+    sheet = figure.panels(pictures, captions, columns=6, cell=172)
     figure.save(sheet, DOCS / "methods.jpg")
 
 

@@ -463,6 +463,27 @@ def test_a_signed_heatmap_is_from_minus_one_to_one_and_0_stays_0():
     assert explanation.boxes() == [(0, 0, 1, 1)]
 
 
+def test_fine_maps_are_drawn_on_a_robust_scale(net, tmp_path):
+    coarse = np.full((20, 20), 1.0)
+    coarse[0, :3] = 100.0  # less than 1 % of the positions
+    explanation = made(coarse, size=(20, 20), pixels=True)
+    assert explanation.heatmap(scale="robust").min() == 1 and explanation.heatmap()[10, 10] == np.float32(0.01)
+    picture = np.asarray(explanation.overlay()).astype(int)
+    assert (picture[10, 10] == picture[0, 0]).all()
+    assert np.array_equal(picture, np.asarray(explanation.overlay(scale="robust")))
+    assert not np.array_equal(picture, np.asarray(explanation.overlay(scale="image")))
+    coarse[1:, :] = 0
+    coarse[0, 3:] = 0
+    alone = made(coarse, size=(20, 20), pixels=True)  # the 99th percentile is 0: the highest value counts
+    assert np.array_equal(alone.heatmap(scale="robust"), alone.heatmap())
+    signed = made(-np.full((4, 4), 2.0), size=(4, 4), signed=True, pixels=True, blank=np.asarray([[False]]))
+    assert (signed.heatmap(scale="robust") == -1).all()
+    x = torch.rand(1, 3, 6, 6)
+    assert not seewhy.explain(net, x, 0).pixels
+    fine = seewhy.explain(net, x, 0, method="gradient")
+    assert fine.pixels and seewhy.open(fine.save(tmp_path / "x.npz")).pixels
+
+
 def test_a_signed_overlay_is_red_for_and_blue_against():
     coarse = np.zeros((4, 6))
     coarse[0, 0], coarse[3, 5] = 1, -1

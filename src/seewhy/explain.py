@@ -173,6 +173,7 @@ class Explainer:
             names=self._names(capture.classes),
             peak=float(abs(maps).max()),
             signed=self.signed,
+            pixels=method.info.pixels or method.info.at_input,
         )
 
     def check(self, target: Any) -> None:

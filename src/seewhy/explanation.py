@@ -17,7 +17,9 @@ from seewhy.render import figure, overlay
 from seewhy.types import BoundTarget, Heatmap, Maps, Prediction, Scores
 from seewhy.view import View
 
-Scale = Literal["image", "batch"] | tuple[float, float]
+Scale = Literal["image", "batch", "robust"] | tuple[float, float]
+ROBUST = 0.99
+"""The share of positions that lie below 1 on the scale "robust"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,8 @@ class Explanation:
     """The largest absolute value of all maps of the call, the common scale of its heatmaps."""
     signed: bool = False
     """Do the maps hold what speaks against the target too, below 0?"""
+    pixels: bool = False
+    """Do the maps have a value for each pixel of the input? Then pictures are drawn on the scale "robust"."""
 
     @property
     def labels(self) -> list[list[str]]:
@@ -104,7 +108,8 @@ class Explanation:
         """One map in [0, 1] on the photo's own pixels: float32 (H, W); for a ready batch on the input's axes.
 
         `scale` says what 1 stands for: the map's own highest value ("image"), that of all maps of the call ("batch"),
-        or (low, high) for 0 and 1. What the model did not see of the photo (outside a crop) is 0.
+        the value that 99 % of its positions lie below ("robust": a few pixels may be far above all others), or
+        (low, high) for 0 and 1. What the model did not see of the photo (outside a crop) is 0.
 
         Of a signed map: in [-1, 1], what speaks against the target below 0; 1 stands for the largest absolute value,
         or for `limit` in scale=(-limit, limit).
@@ -194,13 +199,14 @@ class Explanation:
         style: Literal["blend", "classic"] = "blend",
         colormap: str | None = None,
         opacity: float | None = None,
-        scale: Scale = "image",
+        scale: Scale | None = None,
     ) -> Image.Image:
         """The heatmap on the photo, in the photo's size; a blank map is the photo with a caption that says so.
 
         "blend" covers the photo as much as there is evidence; "classic" is the look of the well-known Keras example:
         0.4 of a jet heatmap added to the photo. A signed map is blended in red where it speaks for the target, and in
-        blue where against.
+        blue where against. `scale` as in `heatmap`; None: "image", and for maps as fine as the input "robust", or the
+        highest few pixels would be all that is seen.
         """
         i, j = self._which(i, j)
         draw = overlay.style(style, signed=self.signed)
@@ -212,7 +218,9 @@ class Explanation:
         picture = view.picture()
         if (empty := self._empty(i, j)) is not None:
             return overlay.caption(Image.fromarray(picture), sentence.empty_caption(self.labels[i][j], empty))
-        return Image.fromarray(draw(picture, self.heatmap(i, j, scale=scale), inside, **chosen))
+        return Image.fromarray(
+            draw(picture, self.heatmap(i, j, scale=scale or ("robust" if self.pixels else "image")), inside, **chosen)
+        )
 
     def figure(self, **options: Any) -> Image.Image:
         """All overlays on one sheet, with captions; options are those of `overlay`."""
@@ -249,6 +257,7 @@ class Explanation:
             "model": self.model,
             "peak": self.peak,
             "signed": self.signed,
+            "pixels": self.pixels,
             "names": None if self.names is None else list(self.names),
             "targets": [[(target.label, target.index) for target in row] for row in self.targets],
             "views": [(v.geometry.size, v.geometry.region, v.photo and v.photo.name) for v in self.views],
@@ -284,10 +293,12 @@ class Explanation:
                 raise InputError(f"expected scale=(low, high) with low below high, got {limits}")
             if self.signed and low != -high:
                 raise InputError(f"0 stays 0 on a signed map: expected scale=(-limit, limit), got {limits}")
-        elif limits in ("image", "batch"):
-            low, high = 0.0, float(abs(coarse).max()) if limits == "image" else self.peak
+        elif limits in ("image", "batch", "robust"):
+            low, high = 0.0, self.peak if limits == "batch" else float(abs(coarse).max())
+            if limits == "robust":
+                high = float(np.quantile(abs(coarse), ROBUST)) or high
         else:
-            raise InputError(f"expected scale='image', 'batch' or (low, high), got {limits!r}")
+            raise InputError(f"expected scale='image', 'batch', 'robust' or (low, high), got {limits!r}")
         return scale_signed(coarse, high) if self.signed else scale(coarse, low, high)
 
 

@@ -45,6 +45,7 @@ def open(path: str | Path) -> Explanation:
         names=words["names"],
         peak=words["peak"],
         signed=words.get("signed", False),  # there were none yet when older files were written
+        pixels=words.get("pixels", False),
     )
 
 

@@ -14,9 +14,8 @@ def sweep(infos: Sequence[LayerInfo]) -> list[str]:
     comes before the first convolution or after the default layer is left out, and so is what has a single position
     along an axis.
 
-    >>> ran = [("rescale", (3, 18, 18)), ("conv1", (8, 9, 9)), ("block1", (8, 9, 9)), ("pad", (8, 10, 10)), ("block2", (16, 4, 4))]
-    >>> kinds = {"conv1": "Conv2d"}
-    >>> sweep([LayerInfo(name, kinds.get(name, ""), shape, name == "block2") for name, shape in ran])
+    >>> sides = {"rescale": 18, "conv1": 9, "block1": 9, "pad": 10, "block2": 4}
+    >>> sweep([LayerInfo(name, name, (8, side, side), name == "block2") for name, side in sides.items()])
     ['block1', 'block2']
     """
     begin = next((i for i, info in enumerate(infos) if "conv" in info.kind.lower()), 0)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from array_api_compat import array_namespace, device
 
 from seewhy.masking import images_of, row_bytes
+from seewhy.methods._passes import further
 from seewhy.stream import rows_within, run
 from seewhy.types import Array, Capture, Gradients, Rows
 
@@ -25,8 +26,7 @@ def summed_gradients(
 
     The rows are cut into chunks without a thought for where an image or a step ends, and all targets are asked in each.
     """
-    again, X = capture.again, capture.activations
-    assert again is not None
+    again, X = further(capture), capture.activations
     xp = array_namespace(X)
     n, steps = X.shape[0], len(weights)
     rows = rows_within(memory, row_bytes(X), row_bytes(X) * (GRAPH + capture.scores.shape[1]))

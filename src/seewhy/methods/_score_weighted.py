@@ -9,6 +9,7 @@ from array_api_compat import array_namespace
 
 from seewhy.maps import combine
 from seewhy.masking import by_channel, channel_masks, images_of, most_varying, row_bytes, softmax, varying
+from seewhy.methods._passes import further
 from seewhy.stream import rows_within, run
 from seewhy.types import Array, Capture, Maps
 
@@ -25,8 +26,7 @@ def score_weighted(
     whose activations are the same at all positions has the empty mask, which adds nothing: no pass is made for it.
     Only one chunk of masks is held at a time, whatever the number of channels.
     """
-    again, A = capture.again, capture.activations
-    assert again is not None
+    again, A = further(capture), capture.activations
     images = again.images
     xp = array_namespace(images)
     (n, c), size = A.shape[:2], images.shape[2:]

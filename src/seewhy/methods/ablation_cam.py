@@ -6,6 +6,7 @@ from array_api_compat import array_namespace, device
 from seewhy.errors import InputError
 from seewhy.maps import combine, to_numpy
 from seewhy.masking import by_channel, images_of, row_bytes, settle
+from seewhy.methods._passes import further
 from seewhy.stream import MEMORY, WORKING_TAIL, rows_within, run
 from seewhy.types import Array, Capture, Maps, method
 
@@ -44,8 +45,7 @@ def ablation_cam(capture: Capture, *, fill: float = 0.0, memory: float = MEMORY)
     """
     if isinstance(fill, bool) or not isinstance(fill, int | float) or not np.isfinite(fill):
         raise InputError(f"expected fill= as a finite number, got {fill!r}")
-    again, A = capture.again, capture.activations
-    assert again is not None
+    again, A = further(capture), capture.activations
     xp = array_namespace(A)
     n, c, *s = A.shape
     of, channel = np.nonzero(to_numpy(xp.any(xp.reshape(fill != A, (n, c, -1)), axis=-1)))

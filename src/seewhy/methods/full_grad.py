@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from array_api_compat import array_namespace
 
 from seewhy.maps import upsample
+from seewhy.methods._passes import further
 from seewhy.types import Array, Capture, Maps, method
 
 
@@ -31,10 +32,10 @@ def full_grad(capture: Capture) -> Maps:
     >>> tuple(seewhy.explain(net, torch.rand(1, 3, 8, 8), 1, method="full-grad").maps.shape)
     (1, 1, 8, 8)
     """
-    assert capture.gradients is not None and capture.again is not None
+    assert capture.gradients is not None
     size = capture.activations.shape[2:]
     maps = _laid(capture.gradients * capture.activations[:, None, ...])
-    for term in _spatial(capture.again.biases()):
+    for term in _spatial(further(capture).biases()):
         maps = maps + upsample(_laid(term), size)
     return maps
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from seewhy.maps import combine, rectify, spatial_mean, strongest, upsample
+from seewhy.methods._passes import further
 from seewhy.types import Capture, Maps, method
 
 
@@ -27,8 +28,9 @@ def guided_grad_cam(capture: Capture) -> Maps:
     >>> tuple(seewhy.explain(net, torch.rand(1, 3, 8, 8), 1, method="guided-grad-cam").maps.shape)
     (1, 1, 8, 8)
     """
-    assert capture.gradients is not None and capture.again is not None
+    assert capture.gradients is not None
     regions = rectify(combine(spatial_mean(capture.gradients), capture.activations))
-    images = capture.again.images
-    guided = capture.again.gradients(images, np.arange(images.shape[0]), at_input=True, guided=True)
+    again = further(capture)
+    images = again.images
+    guided = again.gradients(images, np.arange(images.shape[0]), at_input=True, guided=True)
     return upsample(regions, images.shape[2:]) * strongest(guided.gradients)

@@ -9,6 +9,7 @@ from array_api_compat import array_namespace, device
 
 from seewhy.errors import InputError
 from seewhy.masking import images_of, per_axis, row_bytes, separable, settle
+from seewhy.methods._passes import further
 from seewhy.stream import MEMORY, rows_within, run
 from seewhy.types import Array, Capture, Maps, method
 
@@ -44,8 +45,7 @@ def occlusion(
     >>> tuple(seewhy.explain(net, torch.rand(5, 3, 8, 8), 1, method="occlusion", window=4, stride=2).maps.shape)
     (5, 1, 8, 8)
     """
-    again, X = capture.again, capture.activations
-    assert again is not None
+    again, X = further(capture), capture.activations
     xp = array_namespace(X)
     n, _, *s = X.shape
     sides = per_axis("window", window if window is not None else [max(-(-length // PARTS), 1) for length in s], len(s))

@@ -7,6 +7,7 @@ from array_api_compat import array_namespace
 
 from seewhy.errors import InputError
 from seewhy.masking import images_of, row_bytes, separable, settle
+from seewhy.methods._passes import further
 from seewhy.stream import MEMORY, WORKING_TAIL, rows_within, run
 from seewhy.types import Array, Capture, Maps, method
 
@@ -40,8 +41,7 @@ def recipro_cam(capture: Capture, *, gaussian: bool = False, memory: float = MEM
     """
     if not isinstance(gaussian, bool):
         raise InputError(f"expected gaussian=True or False, got {gaussian!r}")
-    again, A = capture.again, capture.activations
-    assert again is not None
+    again, A = further(capture), capture.activations
     xp = array_namespace(A)
     n, _, *s = A.shape
     positions = prod(s)

@@ -7,6 +7,7 @@ from array_api_compat import array_namespace, device
 
 from seewhy.errors import InputError
 from seewhy.masking import cell_length, check_count, check_seed, images_of, per_axis, row_bytes, settle, shifted
+from seewhy.methods._passes import further
 from seewhy.stream import MEMORY, rows_within, run
 from seewhy.types import Array, Capture, Maps, method
 
@@ -51,8 +52,7 @@ def rise(
         raise InputError(f"expected p= as a chance between 0 and 1, got {p!r}")
     if not isinstance(centred, bool):
         raise InputError(f"expected centred=True or False, got {centred!r}")
-    again, X = capture.again, capture.activations
-    assert again is not None
+    again, X = further(capture), capture.activations
     xp = array_namespace(X)
     n, _, *s = X.shape
     k = capture.scores.shape[1]
