@@ -363,6 +363,16 @@ def test_bias_gradients_and_input_times_gradient_add_up_to_the_score(body):
     assert sum(float(t.abs().sum()) for t in kept["biases"]) > 0.1
 
 
+def test_bias_gradients_add_up_in_an_exported_model(tmp_path):
+    net, x = tiny(), torch.randn(2, 2, *SIZES[2], dtype=torch.float64)
+    torch.export.save(torch.export.export(net, (x,)), tmp_path / "net.pt2")
+    with pytest.warns(seewhy.errors.SeewhyWarning, match="does not say how photos are prepared"):
+        exported = seewhy.load(f"file:{tmp_path / 'net.pt2'}").net
+    for name in ("full-grad", "guided-backprop"):
+        maps = seewhy.explain(exported, x, 1, method=name).maps
+        torch.testing.assert_close(maps, seewhy.explain(net, x, 1, method=name).maps)
+
+
 def test_bias_gradients_come_channels_first():
     net = Pooled(Wide())
     x = torch.randn(1, 2, 8, 8, dtype=torch.float64)
@@ -416,6 +426,23 @@ def test_a_layer_whose_bias_cannot_be_found_is_named():
     with pytest.raises(seewhy.errors.LayerError, match=r"bias of the layer '0' \(Odd\) cannot be found"):
         seewhy.explain(net, x, 0, method="full-grad")
     assert not any(m._forward_hooks for m in net.modules())
+
+
+def test_a_net_without_layers_is_told_so():
+    class Bare(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w, self.b, self.head = (
+                nn.Parameter(torch.ones(3, 2, 3, 3)),
+                nn.Parameter(torch.ones(3)),
+                nn.Linear(3, 2),
+            )
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(F.relu(F.conv2d(x, self.w, self.b)).mean((2, 3)))
+
+    with pytest.raises(seewhy.errors.LayerError, match="biases cannot be seen"):
+        seewhy.explain(nets.seeded(Bare()), torch.rand(1, 2, 6, 6, dtype=torch.float64), 0, method="full-grad")
 
 
 def test_another_thread_does_not_add_its_layers():

@@ -18,6 +18,7 @@ from seewhy.adapters._torch_gradients import gradients_at, slopes_at
 from seewhy.adapters._torch_layout import first, full
 from seewhy.adapters._torch_pass import Pass, Point, Run, at_layer, run
 from seewhy.adapters._torch_precision import Autocast
+from seewhy.errors import LayerError
 from seewhy.outputs import before_heads, map_arrays
 from seewhy.types import Rows, Variant
 
@@ -84,6 +85,11 @@ class Again:
             with this.watch_biases() as watch:
                 found = run(this, [this.input], this.image, gradients=True, watch=True)
             scores = self._asked(found, np.arange(this.n))
+            if not watch.layers:
+                raise LayerError(
+                    "no layer with parameters and spatial axes ran as a module of this model, so its biases cannot be "
+                    "seen: choose a method other than 'full-grad'"
+                )
             if not watch.found:
                 return []
             return times_gradients(watch.found, slopes_at(scores, [layer.edge for layer in watch.found]))

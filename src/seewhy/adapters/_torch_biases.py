@@ -33,6 +33,8 @@ class Watch:
     n: int
     space: Sequence[int]
     found: list[Bias] = field(default_factory=list)
+    layers: int = 0
+    """How many layers with parameters and such an output ran, with a bias or without."""
     thread: int = field(default_factory=threading.get_ident)
     busy: bool = False
     """Does a layer run a second time, to find its bias?"""
@@ -48,6 +50,7 @@ class Watch:
             return  # windows of the image, tokens, class scores
         if not output.requires_grad or not args or not isinstance(args[0], Tensor):
             return
+        self.layers += 1
         self.busy = True
         try:
             bias = _bias(name, layer, lambda x: call(x, *args[1:], **kwargs), args[0], output)
