@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from keras import layers, ops
-from keras_nets import CLASSES, FORMS, Plain, act, chain, conv, image, tail, with_numbers
+from keras_nets import CLASSES, FORMS, Plain, act, chain, channels_first, conv, image, tail, with_numbers
 from torch.nn import functional as F
 
 from seewhy.maps import to_numpy
