@@ -32,6 +32,20 @@ class Plain(nn.Module):
         return self.head(torch.tanh(self.hidden(x)))
 
 
+class Dense(nn.Module):
+    """Score maps (n, classes, *s), as segmentation models return them."""
+
+    def __init__(self, axes: int = 2, classes: int = 4, channels: int = 3) -> None:
+        super().__init__()
+        convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[axes - 1]
+        self.features = nn.Sequential(convolution(3, channels, 3), nn.Tanh())
+        self.hidden = convolution(channels, 5, 3, padding=1)
+        self.head = convolution(5, classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.tanh(self.hidden(self.features(x))))
+
+
 class GapLinear(nn.Module):
     """Global average pooling and one linear layer: the net of CAM (Zhou et al. 2016)."""
 
@@ -43,6 +57,18 @@ class GapLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.act(self.conv(x)).mean((2, 3)))
+
+
+class Gap(nn.Module):
+    """Convolution, tanh, global average pooling and one linear layer, on any number of axes."""
+
+    def __init__(self, axes: int = 2, classes: int = 4, channels: int = 3) -> None:
+        super().__init__()
+        self.features = nn.Sequential((nn.Conv1d, nn.Conv2d, nn.Conv3d)[axes - 1](3, channels, 3), nn.Tanh())
+        self.head = nn.Linear(channels, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x).flatten(2).mean(2))
 
 
 class InPlace(nn.Module):

@@ -8,6 +8,9 @@ from itertools import product
 
 import numpy as np
 
+from cam_replicas import CAM_REPLICAS
+from perturb_replicas import PERTURBING
+
 
 def _positions(array):
     return product(*(range(length) for length in array.shape[1:]))
@@ -64,3 +67,5 @@ def random_cam(A, G, j, seed=0):
 
 
 REPLICAS = {"grad-cam": grad_cam, "hires-cam": hires_cam, "layer-cam": layer_cam, "random-cam": random_cam}
+REPLICAS |= PERTURBING  # these take (X, A, f, tail), and are held against in test_perturb.py
+REPLICAS |= CAM_REPLICAS

@@ -136,6 +136,31 @@ def test_looks(run, coffee):
     assert not np.array_equal(pictures[0], pictures[2]) and not np.array_equal(pictures[1], pictures[2])
 
 
+def test_what_speaks_against_and_what_tells_apart(run, coffee):
+    def asked(*options):
+        return [target["label"] for target in json.loads(run("explain", coffee, "--json", *options)[1])["targets"]]
+
+    assert asked("--negative") == ["not espresso"]
+    assert asked("--negative", "--target", "cup", "-t", "504") == ["not cup", "not coffee mug"]
+    assert asked("--versus", "cup") == ["espresso rather than cup"]
+    assert asked("--versus", "968", "--top", "1") == ["espresso rather than cup"]
+    assert asked("--versus", "cup", "--target", "espresso", "--target", "eggnog") == [
+        "espresso rather than cup",
+        "eggnog rather than cup",
+    ]
+    assert asked("--versus", "cup", "--negative") == ["not espresso rather than cup"]
+    assert {"coffee_cam_not-cup.jpg", "coffee_cam_eggnog-rather-than-cup.jpg"} <= set(os.listdir())
+
+
+def test_signed_pictures(run, coffee):
+    options = ["--versus", "cup", "--signed", "--out"]
+    code, out, _ = run("explain", coffee, *options, "signed.png")
+    assert code == 0 and "of all evidence is against it" in out
+    assert run("explain", coffee, *options, "signed.npz")[0] == 0
+    assert seewhy.open("signed.npz").signed
+    assert np.array_equal(seewhy.open("signed.npz").overlay(), np.asarray(Image.open("signed.png")))
+
+
 def test_method_layer_score(run, coffee):
     options = ["--method", "layer-cam", "--layer", "_blocks.10", "--score", "output"]
     record = json.loads(run("explain", coffee, "--json", *options)[1])
@@ -158,6 +183,10 @@ def test_method_layer_score(run, coffee):
         (["--top", "1001"], "more classes than the model has"),
         (["--colormap", "infernoo"], "did you mean 'inferno'"),
         (["--opacity", "2"], "opacity"),
+        (["--versus", "expresso"], "unknown class 'expresso': did you mean 'espresso'"),
+        (["--versus", "espresso"], "two different classes, got 'espresso' twice"),
+        (["--versus", "cup", "--target", "cup"], "two different classes"),
+        (["--signed", "--style", "classic"], "no colours for what speaks against"),
         (["--device", "cuda:99"], "cuda"),
     ],
 )
@@ -186,8 +215,8 @@ def test_lists(run):
     [line] = [line for line in out.splitlines() if "<- default" in line]
     assert "1280 x 7 x 7" in line
     for command, words in (
-        ("methods", ["grad-cam", "hires-cam", "layer-cam", "random-cam", "Selvaraju"]),
-        ("targets", ["class-score", "top", "negative"]),
+        ("methods", ["grad-cam", "hires-cam", "layer-cam", "random-cam", "Selvaraju", "one pass", "cost"]),
+        ("targets", ["class-score", "top", "negative", "class-difference", "finer", "region"]),
         ("models", ["lite0", "torchvision:", "timm:", "hf:", "file:", "python:"]),
         ("--version", [seewhy.__version__]),
         ("--help", ["explain", "demo", "layers", "models", "methods", "targets"]),

@@ -1,5 +1,6 @@
 """The result: indexing, heatmaps on the right pixels, boxes, words, pictures, files."""
 
+import json
 import os
 import re
 
@@ -435,3 +436,82 @@ def test_each_class_of_the_grid_is_found_in_its_own_quarter(lite0):
         row, column = divmod(j, 2)
         quarter = heatmap[row * 224 : row * 224 + 224, column * 224 : column * 224 + 224]
         assert quarter.sum() >= 0.5 * heatmap.sum(), explanation.labels[0][j]
+
+
+# ---- signed maps -----------------------------------------------------------------------------------------
+
+
+def test_signed_maps_are_those_before_the_relu(net):
+    x = torch.randn(3, 3, 6, 8, generator=torch.Generator().manual_seed(1))
+    plain, signed = (seewhy.explain(net, x, [[0, 1]] * 3, signed=s) for s in (False, True))
+    assert not plain.signed and signed.signed and signed[0, 1].signed
+    assert (signed.maps < 0).any()
+    assert torch.equal(signed.maps.clamp(min=0), plain.maps)
+    against = seewhy.explain(net, x, [[seewhy.negative(0), seewhy.negative(1)]] * 3)
+    torch.testing.assert_close((-signed.maps).clamp(min=0), against.maps)
+    assert signed.peak == float(signed.maps.abs().max()) >= plain.peak
+
+
+def test_a_signed_heatmap_is_from_minus_one_to_one_and_0_stays_0():
+    explanation = made([[4.0, -8.0], [0.0, 0.0]], size=(2, 2), signed=True, peak=16.0)
+    np.testing.assert_array_equal(explanation.heatmap(), [[0.5, -1], [0, 0]])
+    np.testing.assert_array_equal(explanation.heatmap(scale="batch"), [[0.25, -0.5], [0, 0]])
+    np.testing.assert_array_equal(explanation.heatmap(scale=(-4.0, 4.0)), [[1, -1], [0, 0]])
+    with pytest.raises(seewhy.SeewhyError, match=r"scale=\(-limit, limit\), got \(0.0, 4.0\)"):
+        explanation.heatmap(scale=(0.0, 4.0))
+    assert explanation.mask().tolist() == [[True, False], [False, False]]
+    assert explanation.boxes() == [(0, 0, 1, 1)]
+
+
+def test_a_signed_overlay_is_red_for_and_blue_against():
+    coarse = np.zeros((4, 6))
+    coarse[0, 0], coarse[3, 5] = 1, -1
+    picture = np.asarray(made(coarse, signed=True).overlay()).astype(int) - (90, 120, 150)
+    assert (picture[20, 30] == 0).all()  # as the photo where nothing speaks
+    red, blue = picture[5, 5], picture[35, 55]
+    assert red[0] > 80 and red[2] < -50 and blue[2] > 50 and blue[0] < -40
+    with pytest.raises(seewhy.SeewhyError, match="no colours for what speaks against"):
+        made(coarse, signed=True).overlay(style="classic")
+    assert not np.array_equal(made(coarse, signed=True).overlay(colormap="PuOr"), made(coarse, signed=True).overlay())
+
+
+def test_signed_maps_in_words():
+    coarse = np.zeros((4, 4))
+    coarse[0, 0], coarse[3, 3] = 3.0, -1.0
+    said = made(coarse, size=(64, 64), signed=True).describe()
+    assert said.startswith(
+        "Predicted: ant, 90% (next: bee, 10%). 80% of the evidence for 'ant' lies in 7% of the photo, "
+    )
+    assert said.endswith(
+        "towards the top left. 80% of the evidence against it lies in 7% of the photo, towards the bottom right. "
+        "25% of all evidence is against it."
+    )
+    assert "Nothing speaks against it." in made(abs(coarse), signed=True).describe()
+    only = made(-abs(coarse), signed=True, blank=np.asarray([[False]]))
+    assert "Nothing at layer conv speaks for 'ant'. 80% of the evidence against it lies" in only.describe()
+    assert only.boxes() == [] and not only.mask().any()
+    assert (np.asarray(only.overlay())[5, 5] != (90, 120, 150)).any()
+
+
+def test_a_blank_signed_map_is_said_everywhere(net):
+    blank = made(np.zeros((3, 3)), signed=True)
+    assert "Nothing at layer conv speaks for or against 'ant': the map is blank." in blank.describe()
+    assert not blank.heatmap().any() and not blank.heatmap(scale="batch").any()
+    assert (np.asarray(blank.overlay()) != (90, 120, 150)).any()  # the caption
+    x = torch.rand(2, 3, 6, 6)
+    nothing = seewhy.explain(net, x, 0, method=lambda c: c.activations[:, :1] * 0, signed=True, layer="features")
+    against = seewhy.explain(net, x, 0, method=lambda c: -(c.activations[:, :1] ** 2), signed=True, layer="features")
+    assert nothing.blank.all() and not against.blank.any()
+
+
+def test_signed_there_and_back_and_files_from_before_there_were_any(net, tmp_path):
+    explanation = seewhy.explain(net, torch.rand(1, 3, 6, 6), 0, signed=True)
+    back = seewhy.open(explanation.save(tmp_path / "x.npz"))
+    assert back.signed and back.describe() == explanation.describe()
+    np.testing.assert_array_equal(back.heatmap(), explanation.heatmap())
+    with np.load(tmp_path / "x.npz") as file:
+        parts = {name: file[name] for name in file.files}
+    words = json.loads(str(parts["words"]))
+    del words["signed"]
+    np.savez(tmp_path / "old.npz", **{**parts, "words": np.asarray(json.dumps(words))})
+    assert not seewhy.open(tmp_path / "old.npz").signed

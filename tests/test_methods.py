@@ -6,9 +6,12 @@ import torch
 
 import nets
 import seewhy
+from cam_replicas import WITH_MODEL, Model
+from perturb_replicas import PERTURBING
 from replicas import REPLICAS
-from seewhy.types import Capture
+from seewhy.types import Capture, Variant
 
+FROM_ONE_PASS = [name for name in REPLICAS if name not in PERTURBING]  # test_perturb.py has the others
 SIZES = {1: (9,), 2: (6, 7), 3: (5, 4, 6)}
 
 
@@ -16,12 +19,26 @@ def sum_of_two(outputs):
     return outputs[:, 0] * 2 + outputs[:, 3]
 
 
-# each target, and the same as a function of one image's class scores (the float64 truth), for each place j
+def nearest(y, c, count=2):
+    """The classes whose scores are nearest to that of class c."""
+    return [int(i) for i in (y - y[c]).abs().argsort() if i != c][:count]
+
+
+def always(score):
+    """A score that does not depend on what was predicted."""
+    return lambda predicted: score
+
+
+# each target, and the same as a function of one image's outputs (the float64 truth), for each place j; what is asked
+# may depend on what was predicted, which further passes do not predict anew
 TARGETS = {
-    "class-score": (2, [lambda y: y[2]]),
-    "top": (seewhy.top(2), [lambda y: y.sort(descending=True).values[0], lambda y: y.sort(descending=True).values[1]]),
-    "negative": (seewhy.negative(1), [lambda y: -y[1]]),
-    "callable": (sum_of_two, [lambda y: 2 * y[0] + y[3]]),
+    "class-score": (2, [always(lambda y: y[2])]),
+    "top": (seewhy.top(2), [lambda p, j=j: lambda y: y[p.argsort(descending=True)[j]] for j in range(2)]),
+    "negative": (seewhy.negative(1), [always(lambda y: -y[1])]),
+    "class-difference": (seewhy.class_difference(3, 1), [always(lambda y: y[3] - y[1])]),
+    "finer": (seewhy.finer(2, against=2, alpha=0.5), [lambda p: lambda y: y[2] - 0.25 * y[nearest(p, 2)].sum()]),
+    "region": (seewhy.region(3), [lambda p: lambda y: y[3][p.argmax(0) == 3].sum()]),
+    "callable": (sum_of_two, [always(lambda y: 2 * y[0] + y[3])]),
 }
 
 
@@ -35,24 +52,51 @@ def truth(net, x, layer, score):
     return kept["A"][0].detach().numpy(), G[0].numpy(), float(score(y).detach())
 
 
+def model_of(net, x, layer, score):
+    """The network as replicas may ask it: one image, one target, plain functions of tensors."""
+
+    def features(image):
+        kept = {}
+        handle = layer.register_forward_hook(lambda module, args, output: kept.update(A=output))
+        net(image[None])
+        handle.remove()
+        return kept["A"][0]
+
+    def tail(A):
+        handle = layer.register_forward_hook(lambda module, args, output: A[None])
+        y = net(x[None])[0]
+        handle.remove()
+        return score(y)
+
+    return Model(x.numpy(), lambda image: score(net(image[None])[0]), features, tail)
+
+
+NETS = {"cam": nets.Gap}  # where it is not Plain
+
+
 def test_every_method_has_a_replica_and_every_target_a_row():
     assert set(REPLICAS) == set(seewhy.methods())
     assert set(TARGETS) - {"callable"} == set(seewhy.targets())
 
 
+@pytest.mark.filterwarnings("ignore:.*nowhere the best")  # region
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("method", list(REPLICAS))
+@pytest.mark.parametrize("method", FROM_ONE_PASS)
 def test_equals_its_replica(method, target, axes):
-    net = nets.seeded(nets.Plain(axes), seed=axes)
+    if (method, target) == ("cam", "region"):
+        pytest.skip("a map of scores has no linear layer after a pooling, which CAM needs: test_cams.py has the error")
+    net = nets.seeded(nets.Dense(axes) if target == "region" else NETS.get(method, nets.Plain)(axes), seed=axes)
     x = torch.randn(2, 3, *SIZES[axes], dtype=torch.float64)
     asked, scores = TARGETS[target]
     explanation = seewhy.explain(net, x, asked, method=method, layer="features")
     assert explanation.maps.shape == (2, len(scores), *(length - 2 for length in SIZES[axes]))
     for i in range(2):
-        for j, score in enumerate(scores):
+        for j, asked_of in enumerate(scores):
+            score = asked_of(net(x[i : i + 1])[0].detach())
             A, G, s = truth(net, x[i], net.features, score)
-            expected = REPLICAS[method](A, G, j)
+            more = [model_of(net, x[i], net.features, score)] if method in WITH_MODEL else []
+            expected = REPLICAS[method](A, G, j, *more)
             np.testing.assert_allclose(explanation.maps[i, j].numpy(), expected, rtol=1e-10, atol=1e-12)
             np.testing.assert_allclose(float(explanation.scores[i, j]), s, rtol=1e-12)
             assert bool(explanation.blank[i, j]) == (not (expected > 0).any())
@@ -62,19 +106,53 @@ def test_replicas_tell_the_methods_apart():
     net = nets.seeded(nets.Plain())
     x = torch.randn(1, 3, 6, 7, dtype=torch.float64)
     A, G, _ = truth(net, x[0], net.features, lambda y: y[2])
-    maps = [replica(A, G, 0) for replica in REPLICAS.values()]
+    model = model_of(net, x[0], net.features, lambda y: y[2])
+    maps = [REPLICAS[name](A, G, 0, *[model] * (name in WITH_MODEL)) for name in FROM_ONE_PASS]
     for i in range(len(maps)):
         for j in range(i):
             assert np.abs(maps[i] - maps[j]).max() > 1e-3
 
 
-@pytest.mark.parametrize("method", list(REPLICAS))
+class Again:
+    """Further passes of a linear model whose gradient is the same everywhere."""
+
+    def __init__(self, activations, gradients):
+        self.activations, self.slopes = activations, gradients
+        self.images = torch.rand(2, 3, 8, 8)
+
+    def tail(self, activations, of):
+        return self.slopes[of].mul(activations[:, None]).flatten(2).sum(2) - self.scores_at
+
+    @property
+    def scores_at(self):
+        return self.slopes.mul(self.activations[:, None]).flatten(2).sum(2)[0]
+
+    def scores(self, images, of):
+        return torch.zeros(len(of), 1)
+
+    def gradients(self, images, of, *, at_input=False, guided=False):
+        return Variant(self.activations[of], self.slopes[of], torch.zeros(len(of), self.slopes.shape[1]))
+
+    def curvature(self):
+        return torch.zeros_like(self.slopes)
+
+    def diagonals(self):
+        return torch.zeros_like(self.slopes), torch.zeros_like(self.slopes)
+
+    def biases(self):
+        return []
+
+
+@pytest.mark.parametrize("method", FROM_ONE_PASS)
 @pytest.mark.parametrize("value", [0.0, -1.0])
 def test_zero_and_negative_evidence_is_blank_never_nan(method, value):
     activations = torch.full((2, 3, 4, 4), abs(value))
     gradients = torch.full((2, 1, 3, 4, 4), value)
 
-    maps = seewhy.catalog.get("methods", method)(Capture(activations, gradients, torch.zeros(2, 1), None, None, None))
+    again = Again(activations, gradients)
+    maps = seewhy.catalog.get("methods", method)(
+        Capture(activations, gradients, torch.zeros(2, 1), None, None, None, again)
+    )
     assert torch.isfinite(maps).all()
     if method != "random-cam":
         assert (maps <= 0).all()
@@ -146,7 +224,7 @@ def test_unknown_methods_and_options_name_what_there_is():
         seewhy.Explainer(net, "random-cam", sead=1)
     with pytest.raises(seewhy.SeewhyError, match="it has none"):
         seewhy.Explainer(net, "grad-cam", seed=1)
-    assert seewhy.Explainer(net, "grad_cam").method_name == "grad-cam"
+    assert seewhy.Explainer(net, "grad_cam").method.name == "grad-cam"
 
 
 def test_a_method_that_returns_the_wrong_shape_is_named():

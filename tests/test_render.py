@@ -107,6 +107,30 @@ def test_stronger_evidence_never_looks_weaker():
     assert change[:, 10].min() < change[:, 20].min() < change[:, 40].min()
 
 
+def test_diverging_is_its_formula():
+    signed = HEAT * 2 - 1
+    found = overlay.diverging(PHOTO, signed, MIDDLE, opacity=0.7)
+    table = matplotlib.colormaps["bwr"](np.linspace(0, 1, 256), bytes=True)[:, :3].astype(float)
+    weight = 0.7 * np.where(MIDDLE, abs(signed), 0)[..., None]
+    expected = PHOTO * (1 - weight) + table[np.rint((signed + 1) / 2 * 255).astype(int)] * weight
+    assert abs(found - expected).max() <= 0.5 + 1e-3
+    np.testing.assert_array_equal(found[~MIDDLE], PHOTO[~MIDDLE])
+    np.testing.assert_array_equal(overlay.diverging(PHOTO, signed * 0, ALL), PHOTO)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_stronger_evidence_for_and_against_never_looks_weaker(sign):
+    from skimage.color import rgb2lab
+
+    heat = sign * np.linspace(0, 1, 41, dtype=np.float32)[None].repeat(9, 0)
+    greys = np.linspace(0, 255, 9).round().astype(np.uint8)
+    photo = np.broadcast_to(greys[:, None, None], (9, 41, 3)).copy()
+    found = overlay.diverging(photo, heat, np.ones_like(heat, bool))
+    change = np.linalg.norm(rgb2lab(found) - rgb2lab(photo), axis=-1)
+    assert (np.maximum.accumulate(change, axis=1) - change).max() < 3
+    assert change[:, -1].min() > 30
+
+
 def test_the_photo_can_be_read_under_full_evidence():
     found = overlay.blend(PHOTO, np.ones_like(HEAT), ALL).astype(int)
     np.testing.assert_allclose(np.ptp(found, (0, 1)), 0.4 * np.ptp(PHOTO.astype(int), (0, 1)), atol=1)

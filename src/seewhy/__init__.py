@@ -11,12 +11,18 @@ No deep-learning framework is imported before a model of it is explained or load
 from seewhy import catalog as _catalog
 from seewhy import methods as _methods_package  # noqa: F401  imported first: the functions below take these names
 from seewhy import targets as _targets_package  # noqa: F401
+from seewhy.compare import compare
 from seewhy.errors import SeewhyError, SeewhyWarning
 from seewhy.explain import Explainer, explain, layers
-from seewhy.explanation import Explanation, open
+from seewhy.explanation import Explanation
+from seewhy.explanations import Explanations
 from seewhy.models import load
+from seewhy.opening import open
 from seewhy.preprocess import Preprocess
+from seewhy.targets.class_difference import class_difference
+from seewhy.targets.finer import finer
 from seewhy.targets.negative import negative
+from seewhy.targets.region import region
 from seewhy.targets.top import top
 from seewhy.types import LayerInfo, Prediction
 from seewhy.vision_model import VisionModel
@@ -25,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Explainer",
     "Explanation",
+    "Explanations",
     "LayerInfo",
     "Prediction",
     "Preprocess",
@@ -32,12 +39,16 @@ __all__ = [
     "SeewhyWarning",
     "VisionModel",
     "__version__",
+    "class_difference",
+    "compare",
     "explain",
+    "finer",
     "layers",
     "load",
     "methods",
     "negative",
     "open",
+    "region",
     "targets",
     "top",
 ]
@@ -56,6 +67,6 @@ def targets() -> dict[str, str]:
     """The targets that can be asked for, with one line each.
 
     >>> list(targets())
-    ['class-score', 'negative', 'top']
+    ['class-difference', 'class-score', 'finer', 'negative', 'region', 'top']
     """
     return {name: _catalog.summary("targets", name) for name in _catalog.names("targets")}

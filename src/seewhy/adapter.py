@@ -38,6 +38,9 @@ class Adapter(Protocol):
     def place_photos(self, net: Any, photos: npt.NDArray[np.float32]) -> Any:
         """Prepared photos (n, c, h, w) as the batch that the model takes."""
 
+    def vary(self, net: Any, inputs: Any, images: npt.NDArray[np.float32], of: Rows) -> Any:
+        """Placed inputs with these images (m, c, *s) in place of the first image input, and the others to match."""
+
     def size(self, inputs: Any) -> tuple[int, tuple[int, ...]]:
         """The number of images in placed inputs, and the spatial axes of the first image input."""
 
@@ -46,6 +49,9 @@ class Adapter(Protocol):
 
     def find_layer(self, net: Any, layer: Any) -> tuple[str, Any]:
         """The name and the layer that a user's `layer` means."""
+
+    def classes_last(self, net: Any) -> bool:
+        """Are classes the last axis of outputs that have positions too, (n, *s, classes)?"""
 
     def layers(self, net: Any, inputs: Any) -> list[LayerInfo]:
         """Every layer with spatial axes that ran in one forward pass; one is the default."""

@@ -5,14 +5,17 @@ An adapter is the file itself, called by the framework's root package: `adapters
 A third party's package brings its own by the entry points `seewhy.methods`, `seewhy.targets`, `seewhy.adapters`.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, cast
 
 from seewhy.adapter import Adapter
 from seewhy.errors import InputError, SeewhyError, unknown
-from seewhy.types import method_info
+from seewhy.types import Method, MethodInfo, method_info
 
 _ROOT = Path(__file__).parent
 
@@ -28,7 +31,7 @@ def names(kind: str) -> list[str]:
 
 def get(kind: str, name: str) -> Any:
     """The object of this kind and name; UnknownNameError with the nearest names where there is none."""
-    wanted = name.replace("_", "-")
+    wanted = spelled(name)
     if wanted in _built_in(kind):
         file = wanted.replace("-", "_")
         module = import_module(f"seewhy.{kind}.{file}")
@@ -43,6 +46,42 @@ def get(kind: str, name: str) -> Any:
     raise unknown(kind.removesuffix("s"), name, names(kind))
 
 
+@dataclass(frozen=True)
+class NamedMethod:
+    """A method that is ready to be asked, with its options."""
+
+    name: str
+    function: Method
+    options: Mapping[str, Any]
+    info: MethodInfo
+
+
+def as_method(method: str | Method, options: Mapping[str, Any] | None = None) -> NamedMethod:
+    """A method by its name, or a function of one's own, with options; InputError for one that it does not have."""
+    if isinstance(method, str):
+        function, name = get("methods", method), spelled(method)
+    else:
+        function, name = method, getattr(method, "__name__", type(method).__name__)
+    known = [p.name for p in signature(function).parameters.values() if p.kind is Parameter.KEYWORD_ONLY]
+    for option in options or {}:
+        if option not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise InputError(
+                f"the method {name!r} has no option {option!r}: {has}; the explainer's own are preprocess, "
+                "labels, score, signed, fuse and augment"
+            )
+    return NamedMethod(name, function, dict(options or {}), method_info(function))
+
+
+def spelled(name: str) -> str:
+    """A name as the catalogue spells it.
+
+    >>> spelled("grad_cam"), spelled("grad-cam++")
+    ('grad-cam', 'grad-cam-plus-plus')
+    """
+    return name.replace("++", "-plus-plus").replace("_", "-")
+
+
 def summary(kind: str, name: str) -> str:
     """The first line of an object's docstring; of a plugin that does not load, why."""
     try:
@@ -51,12 +90,16 @@ def summary(kind: str, name: str) -> str:
         return str(error)
 
 
-def paper(method: str) -> str:
-    """The paper that a method follows, with equation numbers."""
+def about(method: str) -> MethodInfo:
+    """What a method says of itself: its paper, its cost, what it needs; of a plugin that does not load, nothing.
+
+    >>> about("grad-cam").cost
+    'one pass'
+    """
     try:
-        return method_info(get("methods", method)).paper
+        return method_info(get("methods", method))
     except SeewhyError:
-        return ""
+        return MethodInfo()
 
 
 def adapter_for(model: object) -> Adapter:

@@ -1,24 +1,34 @@
 """READ FIRST: from a model and its images to an Explanation, in the steps of the Grad-CAM paper."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from inspect import Parameter, signature
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from seewhy import catalog
-from seewhy.errors import InputError, LayerError, OutputError, SeewhyWarning
+from seewhy.augment import mean, variations
+from seewhy.catalog import NamedMethod
+from seewhy.errors import InputError, LayerError, OutputError, SeewhyError, SeewhyWarning
 from seewhy.explanation import Explanation
-from seewhy.images import is_photo, open_photos
-from seewhy.maps import is_blank, is_finite, rectify, to_numpy
-from seewhy.outputs import class_candidates, class_scores, is_ambiguous, looks_like_probabilities, probabilities
-from seewhy.preprocess import Geometry, Preprocess, as_preprocess
+from seewhy.explanations import Explanations, fused
+from seewhy.fuse import check_fuse
+from seewhy.inputs import Inputs, prepare, varied, warn_of_range
+from seewhy.maps import is_blank, is_finite, is_zero, rectify, to_numpy
+from seewhy.outputs import (
+    class_candidates,
+    class_scores,
+    is_ambiguous,
+    looks_like_probabilities,
+    map_arrays,
+    probabilities,
+)
+from seewhy.preprocess import Preprocess, as_preprocess
+from seewhy.sweep import sweep
 from seewhy.targets._forms import Question, as_rows, bind_rows
-from seewhy.types import INPUT, Capture, LayerInfo, Method, method_info
-from seewhy.view import View
+from seewhy.types import INPUT, Capture, LayerInfo, Method, MethodInfo
 from seewhy.vision_model import VisionModel, as_labels
 
 
@@ -28,11 +38,17 @@ class Explainer:
     `model` is a torch.nn.Module, a keras.Model or a VisionModel (what `seewhy.load` returns). `method` is a name
     (`seewhy.methods()` lists them) or a function from a Capture to maps; `options` are the method's own. `layer` is a
     dotted name (in Keras a path, `outer/inner`), a module or layer of the model, or None: found by one more forward
-    pass, at the first call. A layer that runs several times in one pass is explained at its last run.
+    pass, at the first call. A layer that runs several times in one pass is explained at its last run. A list of layers
+    are several, all seen in one pass, and "all" is the last one at each resolution: `each` explains at each of them,
+    and `fuse` ("max", "mean", "product") makes one map of them, see seewhy.fuse. A method that explains the input
+    itself takes no layer.
 
     `preprocess` says how photos become inputs: a `seewhy.Preprocess`, "imagenet", or any function from a PIL image to
     a (c, h, w) array that only resizes, crops and normalises. `labels` names the classes. `score="logit"` explains the
-    number before a final softmax or sigmoid, as the paper does; `score="output"` what the model returns.
+    number before a final softmax or sigmoid, as the paper does; `score="output"` what the model returns. `signed=True`
+    leaves out the last ReLU: maps keep what speaks against the target too, below 0. `augment` ("flips", "scales",
+    "noise", or a list of them) shows each image in several ways in one batch, and takes the mean of the maps, each laid
+    back to where it belongs, see seewhy.augment.
 
     The model is explained in eval mode and left as it was: modes, hooks, flags, gradients, also after an error.
 
@@ -55,6 +71,9 @@ class Explainer:
         preprocess: Preprocess | Callable[[Any], Any] | str | None = None,
         labels: Sequence[str] | Mapping[int, str] | None = None,
         score: str = "logit",
+        fuse: str | None = None,
+        augment: str | Sequence[str] | None = None,
+        signed: bool = False,
         **options: Any,
     ) -> None:
         if score not in ("logit", "output"):
@@ -66,111 +85,142 @@ class Explainer:
         self.preprocess = as_preprocess(preprocess if preprocess is not None else vision.preprocess)
         self.labels = as_labels(labels if labels is not None else vision.labels)
         self.logit = score == "logit"
-        self.method: Method = catalog.get("methods", method) if isinstance(method, str) else method
-        self.method_name = (
-            method.replace("_", "-") if isinstance(method, str) else getattr(method, "__name__", type(method).__name__)
-        )
-        self.options = _checked_options(self.method, self.method_name, options)
+        self.method = catalog.as_method(method, options)
+        self.signed = signed
+        self.fuse = check_fuse(fuse, signed)
+        self.augment = variations(augment) if augment is not None else None
         self._said = self._in_range = False
-        self._layer = self._given_layer(layer)
+        self._layers = self._given_layers(layer)
+        self._sweep = layer == "all"
 
     def __call__(self, images: Any, target: Any = None) -> Explanation:
-        """Explain images for a target; both in the forms that `seewhy.explain` lists."""
-        inputs, views = self._prepare(images)
-        rows = as_rows(target, len(views))
-        name, layer = self._find_layer(inputs)
+        """Explain images for a target; both in the forms that `seewhy.explain` lists.
 
-        question = Question(rows, self._names)
-        # 1. capture: one forward pass, and one backward pass from the scores to the layer
-        info = method_info(self.method)
-        [capture] = self.adapter.capture(
-            self.net, [layer], inputs, question, gradients=info.gradients, logit=self.logit, guided=info.guided
-        )
+        Raises InputError where the explainer looks at several layers and was not told how to fuse them.
+        """
+        [found] = self.ask(images, target, [self.method])
+        if len(found) > 1 and self.fuse is None:
+            raise InputError(
+                f"this explainer looks at {len(found)} layers: explainer.each(images) explains at each of them, "
+                "and Explainer(..., fuse='max'), 'mean' or 'product' makes one map of them"
+            )
+        return found[0] if self.fuse is None else fused(found, self.fuse)
+
+    def each(self, images: Any, target: Any = None) -> Explanations:
+        """Explain images at each of the layers, all seen in one pass: an explanation for each layer."""
+        [found] = self.ask(images, target, [self.method])
+        return Explanations(tuple(found), tuple(explanation.layer for explanation in found))
+
+    def ask(self, images: Any, target: Any, methods: Sequence[NamedMethod]) -> list[list[Explanation]]:
+        """Explain images by several methods, an explanation for each method and layer.
+
+        Methods that look at the same thing share one forward and one backward pass.
+        """
+        inputs = self._prepare(images)
+        rows = as_rows(target, len(inputs.views))
+        batch = inputs.placed if self.augment is None else varied(self.adapter, self.net, inputs.placed, self.augment)
+        found: dict[int, list[Explanation]] = {}
+        for wants, group in _alike(methods):
+            layers = [(INPUT, INPUT)] if wants.at_input else self._find_layers(inputs.placed)
+            question = Question(rows, self._names, self.adapter.classes_last(self.net))
+            # 1. capture: one forward pass, and one backward pass from the scores to the layers
+            captures = self.adapter.capture(
+                self.net,
+                [layer for _, layer in layers],
+                batch,
+                question if self.augment is None else question.of(np.tile(np.arange(len(rows)), len(self.augment))),
+                gradients=any(method.info.gradients for _, method in group),
+                logit=self.logit,
+                guided=wants.guided,
+            )
+            question.settle(captures[0].outputs)
+            self._warn(captures[0])
+            for place, method in group:
+                found[place] = [
+                    self._explanation(method, name, capture, question, inputs)
+                    for (name, _), capture in zip(layers, captures, strict=True)
+                ]
+        return [found[place] for place in range(len(methods))]
+
+    def _explanation(
+        self, method: NamedMethod, layer: str, capture: Capture, question: Question, inputs: Inputs
+    ) -> Explanation:
+        """What a method makes of a capture."""
+        n, (_, space) = len(inputs.views), self.adapter.size(inputs.placed)
         # 2. weigh the channels, 3. combine them
         with self.adapter.full_precision():
-            maps = self.method(capture, **self.options)
-        _check(maps, capture, self.adapter.size(inputs)[1] if info.pixels else None, self.method_name)
-        self._warn(capture)
+            maps = method.function(capture, **method.options)
+        _check(maps, capture, space if method.info.pixels else None, method.name)
+        if self.augment is not None:
+            maps, capture = mean(maps, self.augment), _first(capture, n)
         # 4. rectify: what speaks for the target remains
-        maps = rectify(maps)
+        if not self.signed:
+            maps = rectify(maps)
         # 5. result: the raw maps, and all that is needed to read them
-        blank = to_numpy(is_blank(maps))
+        blank = to_numpy(is_zero(maps) if self.signed else is_blank(maps))
         return Explanation(
             maps=maps,
             scores=capture.scores,
             outputs=capture.outputs,
             blank=blank,
-            flat=blank & _is_flat(capture) if blank.any() else blank,
+            flat=blank & _is_flat(capture) if blank.any() and method.info.gradients else np.zeros_like(blank),
             targets=tuple(map(tuple, question.bound)),
-            layer=name,
-            method=self.method_name,
+            layer=layer,
+            method=method.name,
             model=self.model_name,
-            views=views,
+            views=inputs.views,
             probabilities=_probabilities(capture),
             names=self._names(capture.classes),
-            peak=float(maps.max()),
+            peak=float(abs(maps).max()),
+            signed=self.signed,
         )
-
-    def _given_layer(self, layer: Any) -> tuple[str, Any] | None:
-        if method_info(self.method).at_input:
-            if layer not in (None, INPUT):
-                raise LayerError(
-                    f"the method {self.method_name!r} explains the model's input and no layer: leave layer= out"
-                )
-            return INPUT, INPUT
-        return self.adapter.find_layer(self.net, layer) if layer is not None else None
 
     def check(self, target: Any) -> None:
         """Raise what a call for this target would raise for its class names and indices, before any pass."""
-        if self.labels is not None:
-            bind_rows(as_rows(target, 1), self.labels, np.zeros((1, len(self.labels)), np.float32))
-
-    def _prepare(self, images: Any) -> tuple[Any, tuple[View, ...]]:
-        """The model's input, and for each image where it lies on its photo."""
-        if isinstance(images, np.ndarray) and images.ndim == 4 and images.dtype == np.uint8:
-            images = list(images)  # photos (n, h, w, 3)
-        if self.adapter.is_batch(self.net, images):
-            inputs = self.adapter.place(self.net, images)
-            n, space = self.adapter.size(inputs)
-            whole = Geometry(space, tuple((0.0, float(length)) for length in space))
-            pictures = self.adapter.pictures(inputs)
-            self._check_range(pictures(0))
-            return inputs, tuple(View(whole, None, partial(pictures, i)) for i in range(n))
-        photos = open_photos([images] if is_photo(images) else _as_list(images))
-        if self.preprocess is None:
-            raise InputError(
-                f"{self.model_name} does not say how a photo becomes its input: pass "
-                "preprocess=seewhy.Preprocess(size=..., mean=..., std=...), preprocess='imagenet', or your own "
-                "transform; on the command line --model python:MODULE:FACTORY, a function that returns a "
-                "seewhy.VisionModel with one; or pass a ready batch, with an axis for its images"
-            )
-        arrays, geometries = zip(*map(self.preprocess, photos), strict=True)
-        if len({array.shape for array in arrays}) > 1:
-            shapes = sorted({array.shape for array in arrays})
-            raise InputError(
-                f"the preprocess made inputs of different shapes {shapes}: explain these photos one by one"
-            )
-        inputs = self.adapter.place_photos(self.net, np.stack(arrays))
-        return inputs, tuple(View(g, p) for g, p in zip(geometries, photos, strict=True))
-
-    def _check_range(self, image: npt.NDArray[np.float32]) -> None:
-        """Say once where a ready batch does not look like what the model takes: its answers would mean nothing."""
-        if self._in_range or not isinstance(self.preprocess, Preprocess):
+        if self.labels is None:
             return
-        self._in_range = True
-        if np.isfinite(image).all() and (words := self.preprocess.strange(image)) is not None:
-            warnings.warn(f"the inputs of {self.model_name} {words}: prepare them", SeewhyWarning, stacklevel=4)
+        rows, ramp = as_rows(target, 1), np.arange(len(self.labels), dtype=np.float32)[None]
+        try:
+            bind_rows(rows, self.labels, ramp)
+        except SeewhyError:  # what is wrong is so whichever class is the best
+            bind_rows(rows, self.labels, -ramp)
 
-    def _find_layer(self, inputs: Any) -> tuple[str, Any]:
-        if self._layer is None:  # two threads may both search at the first call: they find the same
-            default = next((info.name for info in self.adapter.layers(self.net, inputs) if info.default), None)
-            if default is None:
+    def _prepare(self, images: Any) -> Inputs:
+        inputs = prepare(self.adapter, self.net, self.preprocess, self.model_name, images)
+        if inputs.ready and not self._in_range:
+            self._in_range = True  # said once
+            warn_of_range(self.preprocess, self.model_name, self.adapter.pictures(inputs.placed)(0))
+        return inputs
+
+    def _given_layers(self, layer: Any) -> list[tuple[str, Any]] | None:
+        """The layers that the user named; None: they are found by a pass."""
+        if self.method.info.at_input and layer not in (None, INPUT):
+            raise LayerError(
+                f"the method {self.method.name!r} explains the model's input and no layer: leave layer= out"
+            )
+        if layer is None or layer == "all" or self.method.info.at_input:
+            return None
+        if not isinstance(layer, list | tuple):
+            return [self.adapter.find_layer(self.net, layer)]
+        if not layer:
+            raise LayerError("expected layers as a list of names or modules, got none")
+        found = [self.adapter.find_layer(self.net, one) for one in layer]
+        names = [name for name, _ in found]
+        if len(set(names)) < len(names):
+            raise LayerError(f"a layer is given twice: {', '.join(names)}")
+        return found
+
+    def _find_layers(self, placed: Any) -> list[tuple[str, Any]]:
+        if self._layers is None:  # two threads may both search at the first call: they find the same
+            infos = self.adapter.layers(self.net, placed)
+            names = sweep(infos) if self._sweep else [info.name for info in infos if info.default]
+            if not names:
                 raise LayerError(
                     "no convolution with more than one position ran, so no layer can be chosen: pass "
                     "layer=NAME; seewhy.layers(model, images) lists what ran"
                 )
-            self._layer = self.adapter.find_layer(self.net, default)
-        return self._layer
+            self._layers = [self.adapter.find_layer(self.net, name) for name in names]
+        return self._layers
 
     def _warn(self, capture: Capture) -> None:
         """Say once what the reader of the pictures should know of this model's outputs."""
@@ -203,9 +253,21 @@ class Explainer:
         return self.labels
 
 
+@overload
+def explain(
+    model: Any, images: Any, target: Any = None, *, method: str | Method = ..., layer: list[Any], **options: Any
+) -> Explanations: ...
+
+
+@overload
+def explain(
+    model: Any, images: Any, target: Any = None, *, method: str | Method = ..., layer: Any = ..., **options: Any
+) -> Explanation: ...
+
+
 def explain(
     model: Any, images: Any, target: Any = None, *, method: str | Method = "grad-cam", layer: Any = None, **options: Any
-) -> Explanation:
+) -> Any:
     """Explain what a model sees in images: one call for one answer; for many calls make an `Explainer`.
 
     `images`: a path, bytes, a PIL image, a NumPy array (h, w, 3), a list of any of these, or a ready batch: a tensor
@@ -217,7 +279,8 @@ def explain(
     or a function from the model's outputs to (n,) scores: the same for all; a list of length n, one for each image; a
     list of lists, several for each image; for a single image a flat list, several targets.
 
-    Other arguments are those of `Explainer`, and the method's own options.
+    Other arguments are those of `Explainer`, and the method's own options. Where `layer` is a list or "all" and `fuse`
+    is not given, the answer is one `Explanations` with an explanation for each layer.
 
     Raises PhotoError, InputError, UnknownNameError, TargetError, LayerError or OutputError; see seewhy.errors.
 
@@ -228,7 +291,9 @@ def explain(
     >>> explain(net, photo, ["cat", "dog"], preprocess="imagenet", labels=["cat", "dog"]).labels
     [['cat', 'dog']]
     """
-    return Explainer(model, method, layer, **options)(images, target)
+    explainer = Explainer(model, method, layer, **options)
+    several = (layer == "all" or isinstance(layer, list | tuple)) and explainer.fuse is None
+    return explainer.each(images, target) if several else explainer(images, target)
 
 
 def layers(model: Any, images: Any = None, **options: Any) -> list[LayerInfo]:
@@ -248,31 +313,7 @@ def layers(model: Any, images: Any = None, **options: Any) -> list[LayerInfo]:
         if not isinstance(explainer.preprocess, Preprocess):
             raise InputError("to list the layers of this model one pass is needed: pass images, such as a ready batch")
         images = np.full((*explainer.preprocess.size, 3), 127, np.uint8)
-    inputs, _ = explainer._prepare(images)
-    return explainer.adapter.layers(explainer.net, inputs)
-
-
-def _as_list(images: Any) -> list[Any]:
-    if not isinstance(images, list | tuple):
-        raise InputError(
-            f"expected a photo (path, bytes, PIL image, array), a list of photos, or a ready batch in the "
-            f"model's own tensors, got {type(images).__name__}"
-        )
-    if not images:
-        raise InputError("the list of images is empty")
-    return list(images)
-
-
-def _checked_options(method: Method, name: str, options: dict[str, Any]) -> dict[str, Any]:
-    known = [p.name for p in signature(method).parameters.values() if p.kind is Parameter.KEYWORD_ONLY]
-    for option in options:
-        if option not in known:
-            has = f"it has {', '.join(known)}" if known else "it has none"
-            raise InputError(
-                f"the method {name!r} has no option {option!r}: {has}; the explainer's own are preprocess, "
-                "labels and score"
-            )
-    return options
+    return explainer.adapter.layers(explainer.net, explainer._prepare(images).placed)
 
 
 def _check(maps: Any, capture: Capture, space: tuple[int, ...] | None, method: str) -> None:
@@ -294,6 +335,28 @@ def _is_flat(capture: Capture) -> npt.NDArray[np.bool_]:
         return np.zeros(capture.scores.shape, np.bool_)
     changes = to_numpy(capture.gradients != 0).reshape(*capture.scores.shape, -1)
     return np.logical_not(changes.any(axis=-1))
+
+
+def _alike(methods: Sequence[NamedMethod]) -> Iterator[tuple[MethodInfo, list[tuple[int, NamedMethod]]]]:
+    """The methods that can share a capture, each with its place among all."""
+    groups: dict[tuple[bool, bool], list[tuple[int, NamedMethod]]] = {}
+    for place, method in enumerate(methods):
+        groups.setdefault((method.info.at_input, method.info.guided), []).append((place, method))
+    return ((group[0][1].info, group) for group in groups.values())
+
+
+def _first(capture: Capture, n: int) -> Capture:
+    """The part of a capture that belongs to the images as they are."""
+    rows = capture.scores.shape[0]
+    return replace(
+        capture,
+        activations=capture.activations[:n],
+        gradients=None if capture.gradients is None else capture.gradients[:n],
+        scores=capture.scores[:n],
+        outputs=map_arrays(capture.outputs, lambda a: a[:n] if a.ndim and a.shape[0] == rows else a),
+        classes=None if capture.classes is None else capture.classes[:n],
+        again=None,
+    )
 
 
 def _probabilities(capture: Capture) -> Any:

@@ -1,10 +1,9 @@
 """The result: raw maps, and what can be made of them."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +11,8 @@ from PIL import Image
 
 from seewhy import archive, sentence
 from seewhy.errors import InputError
-from seewhy.images import Photo
-from seewhy.maps import Box, box_around, covered, scale, segments, to_numpy, upsample
+from seewhy.maps import Box, box_around, covered, scale, scale_signed, segments, to_numpy, upsample
 from seewhy.outputs import map_arrays, plain_outputs
-from seewhy.preprocess import Geometry
 from seewhy.render import figure, overlay
 from seewhy.types import BoundTarget, Heatmap, Maps, Prediction, Scores
 from seewhy.view import View
@@ -39,13 +36,14 @@ class Explanation:
     """
 
     maps: Maps
-    """Raw evidence (n, k, *s), 0 or more, in units of the score, in the framework's array type and on its device."""
+    """Raw evidence (n, k, *s), 0 or more unless `signed`, in units of the score, in the framework's array type and on
+    its device."""
     scores: Scores
     """The explained numbers (n, k)."""
     outputs: Any
     """What the model returned."""
     blank: npt.NDArray[np.bool_]
-    """(n, k): True where no position speaks for the target."""
+    """(n, k): True where no position speaks for the target; of signed maps, neither for nor against it."""
     flat: npt.NDArray[np.bool_]
     """(n, k): True where a map is blank since the score has no gradient at the layer at all: then it tells nothing."""
     targets: tuple[tuple[BoundTarget, ...], ...]
@@ -58,12 +56,19 @@ class Explanation:
     names: Sequence[str] | None
     """The name of each class."""
     peak: float
-    """The highest value of all maps of the call, the common scale of its heatmaps."""
+    """The largest absolute value of all maps of the call, the common scale of its heatmaps."""
+    signed: bool = False
+    """Do the maps hold what speaks against the target too, below 0?"""
 
     @property
     def labels(self) -> list[list[str]]:
         """What each map was asked for, (n, k)."""
         return [[target.label for target in row] for row in self.targets]
+
+    @property
+    def photos(self) -> list[Path]:
+        """The files of the explained photos."""
+        return [view.photo.path for view in self.views if view.photo is not None and view.photo.path is not None]
 
     def __len__(self) -> int:
         return len(self.views)
@@ -100,6 +105,9 @@ class Explanation:
 
         `scale` says what 1 stands for: the map's own highest value ("image"), that of all maps of the call ("batch"),
         or (low, high) for 0 and 1. What the model did not see of the photo (outside a crop) is 0.
+
+        Of a signed map: in [-1, 1], what speaks against the target below 0; 1 stands for the largest absolute value,
+        or for `limit` in scale=(-limit, limit).
         """
         i, j = self._which(i, j)
         coarse = self._scaled(i, j, scale)
@@ -112,10 +120,13 @@ class Explanation:
         return np.asarray(upsample(coarse, geometry.size, geometry.region), np.float32)
 
     def mask(self, threshold: float = 0.15, i: int | None = None, j: int | None = None) -> npt.NDArray[np.bool_]:
-        """The photo's pixels whose heatmap is above `threshold` times its maximum: bool (H, W); none of a blank map."""
+        """The photo's pixels whose heatmap is above `threshold` times its maximum: bool (H, W); none of a blank map.
+
+        Of a signed map, what speaks for the target counts.
+        """
         if not 0 <= threshold < 1:
             raise InputError(f"expected a threshold from 0 up to, but not, 1, got {threshold}")
-        heatmap = self.heatmap(i, j)
+        heatmap = self.heatmap(i, j).clip(min=0)
         return np.asarray(heatmap > threshold * heatmap.max())
 
     def boxes(self, threshold: float = 0.15, i: int | None = None, j: int | None = None) -> list[Box]:
@@ -153,21 +164,22 @@ class Explanation:
 
     def _sentence(self, i: int, j: int) -> str:
         coarse, geometry = to_numpy(self.maps[i, j]), self.views[i].geometry
-        return sentence.describe(self.labels[i][j], coarse, geometry, self.layer, self._empty(i, j))
+        return sentence.describe(self.labels[i][j], coarse, geometry, self.layer, self._empty(i, j), self.signed)
 
     def _empty(self, i: int, j: int) -> sentence.Empty | None:
         """Why the picture of this map shows nothing; None where it shows something."""
         if self.flat[i, j]:
             return "flat"
         if self.blank[i, j]:
-            return "blank"
+            return "neither" if self.signed else "blank"
         size, region = self.views[i].geometry.size, self.views[i].geometry.region
         coarse = to_numpy(self.maps[i, j])
         if coarse.ndim == len(size) and not upsample(coarse, size, region).any():
             return "outside"
         return None
 
-    def _caption(self, i: int, j: int) -> str:
+    def caption(self, i: int, j: int) -> str:
+        """What a picture shows, in a few words: the target, and its probability where it is a class."""
         target, sure = self.targets[i][j], self.probabilities
         known = None if sure is None or target.index is None else float(sure[i, target.index])
         return sentence.caption(target.label, known)
@@ -187,12 +199,11 @@ class Explanation:
         """The heatmap on the photo, in the photo's size; a blank map is the photo with a caption that says so.
 
         "blend" covers the photo as much as there is evidence; "classic" is the look of the well-known Keras example:
-        0.4 of a jet heatmap added to the photo.
+        0.4 of a jet heatmap added to the photo. A signed map is blended in red where it speaks for the target, and in
+        blue where against.
         """
         i, j = self._which(i, j)
-        draw = {"blend": overlay.blend, "classic": overlay.classic}.get(style)
-        if draw is None:
-            raise InputError(f"expected style='blend' or style='classic', got {style!r}")
+        draw = overlay.style(style, signed=self.signed)
         chosen: dict[str, Any] = {
             key: value for key, value in (("colormap", colormap), ("opacity", opacity)) if value is not None
         }
@@ -208,15 +219,11 @@ class Explanation:
         n, k = self.blank.shape
         pairs = [(i, j) for i in range(n) for j in range(k)]
         pictures = [self.overlay(i, j, **options) for i, j in pairs]
-        return figure.panels(pictures, [self._caption(i, j) for i, j in pairs], columns=k if k > 1 else None)
+        return figure.panels(pictures, [self.caption(i, j) for i, j in pairs], columns=k if k > 1 else None)
 
     def show(self, **options: Any) -> None:
         """Show the figure: in a notebook below the cell, elsewhere in the system's picture viewer."""
-        picture = self.figure(**options)
-        if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
-            sys.modules["IPython"].display.display(picture)
-        else:
-            picture.show()
+        figure.show(self.figure(**options))
 
     def _repr_png_(self) -> bytes | None:
         if any(len(view.geometry.size) != 2 for view in self.views):
@@ -229,8 +236,7 @@ class Explanation:
         A single map is drawn as by `overlay`, several as by `figure`. The file appears whole or not at all.
         Raises SaveError where it cannot be written, or would overwrite an explained photo.
         """
-        path = Path(path)
-        photos = [view.photo.path for view in self.views if view.photo is not None and view.photo.path is not None]
+        path, photos = Path(path), self.photos
         if path.suffix.lower() == ".npz":
             return self._archive(path, photos)
         picture = self.overlay(**options) if self.blank.size == 1 else self.figure(**options)
@@ -242,6 +248,7 @@ class Explanation:
             "method": self.method,
             "model": self.model,
             "peak": self.peak,
+            "signed": self.signed,
             "names": None if self.names is None else list(self.names),
             "targets": [[(target.label, target.index) for target in row] for row in self.targets],
             "views": [(v.geometry.size, v.geometry.region, v.photo and v.photo.name) for v in self.views],
@@ -275,50 +282,13 @@ class Explanation:
             low, high = limits
             if not low < high:
                 raise InputError(f"expected scale=(low, high) with low below high, got {limits}")
+            if self.signed and low != -high:
+                raise InputError(f"0 stays 0 on a signed map: expected scale=(-limit, limit), got {limits}")
         elif limits in ("image", "batch"):
-            low, high = 0.0, float(coarse.max()) if limits == "image" else self.peak
+            low, high = 0.0, float(abs(coarse).max()) if limits == "image" else self.peak
         else:
             raise InputError(f"expected scale='image', 'batch' or (low, high), got {limits!r}")
-        return scale(coarse, low, high)
-
-
-def open(path: str | Path) -> Explanation:
-    """Open what `explanation.save("x.npz")` wrote: the same explanation, its arrays NumPy's.
-
-    Of structured outputs only the class scores were kept, of targets their names; what the model saw of a ready batch
-    is a picture now. Raises InputError where the file is not such an archive.
-
-    >>> import seewhy, tempfile, torch
-    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = seewhy.explain(net, torch.rand(2, 3, 8, 8), 3).save(f"{folder}/two.npz")
-    ...     open(path)
-    <Explanation of 2 image(s) x 1 target(s) by grad-cam at 0 of Sequential>
-    """
-    words, arrays, pictures = archive.read(Path(path))
-    views = []
-    for i, (size, region, name) in enumerate(words["views"]):
-        photo = Photo(pictures[i], name or f"input {i}") if i in pictures else None
-        views.append(View(Geometry(tuple(size), tuple((low, high) for low, high in region)), photo))
-    return Explanation(
-        maps=arrays["maps"],
-        scores=arrays["scores"],
-        outputs=arrays.get("outputs"),
-        blank=arrays["blank"],
-        flat=arrays["flat"],
-        targets=tuple(tuple(BoundTarget(_forgotten, label, index) for label, index in row) for row in words["targets"]),
-        layer=words["layer"],
-        method=words["method"],
-        model=words["model"],
-        views=tuple(views),
-        probabilities=arrays.get("probabilities"),
-        names=words["names"],
-        peak=words["peak"],
-    )
-
-
-def _forgotten(outputs: Any) -> NoReturn:
-    raise InputError("a target read from a file keeps its name only: explain the photo again to score other outputs")
+        return scale_signed(coarse, high) if self.signed else scale(coarse, low, high)
 
 
 def _position(index: int, count: int, what: str) -> int:

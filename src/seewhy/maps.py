@@ -33,6 +33,26 @@ def spatial_mean(array: Float[Array, "n k c *s"]) -> Float[Array, "n k c"]:
     return xp.mean(xp.reshape(array, (*array.shape[:3], -1)), axis=-1)
 
 
+def for_every_target(maps: Float[Array, "n *s"], k: int) -> Maps:
+    """The maps of a method that looks at no class, (n, *s), once for each of k targets: (n, k, *s).
+
+    >>> for_every_target(np.ones((2, 5, 6)), 3).shape
+    (2, 3, 5, 6)
+    """
+    xp = array_namespace(maps)
+    return xp.repeat(maps[:, None, ...], k, axis=1)
+
+
+def strongest(gradients: Float[Array, "n k c *s"]) -> Maps:
+    """The strongest channel at every position, of either sign: max over c of |G_c| (Simonyan et al. 2014, section 3.1).
+
+    >>> strongest(np.asarray([[[[0.5, -1.0], [0.25, 0.0]]]])).tolist()
+    [[[0.5, 1.0]]]
+    """
+    xp = array_namespace(gradients)
+    return xp.max(xp.abs(gradients), axis=2)
+
+
 def rectify(maps: Maps) -> Maps:
     """Keep what speaks for the target: max(0, L) (Selvaraju et al. 2017, eq. 2)."""
     xp = array_namespace(maps)
@@ -43,6 +63,12 @@ def is_blank(maps: Maps) -> Bool[Array, "n k"]:
     """True where no position of a map speaks for its target."""
     xp = array_namespace(maps)
     return ~xp.any(xp.reshape(maps > 0, (*maps.shape[:2], -1)), axis=-1)
+
+
+def is_zero(maps: Maps) -> Bool[Array, "n k"]:
+    """True where a map is 0 at every position."""
+    xp = array_namespace(maps)
+    return ~xp.any(xp.reshape(maps != 0, (*maps.shape[:2], -1)), axis=-1)
 
 
 def is_finite(array: Array) -> bool:
@@ -56,6 +82,13 @@ def scale(array: npt.NDArray[Any], low: float, high: float) -> npt.NDArray[np.fl
     if not high > low:
         return np.zeros(array.shape, np.float32)
     return np.clip((array.astype(np.float64) - low) / (high - low), 0, 1).astype(np.float32)
+
+
+def scale_signed(array: npt.NDArray[Any], limit: float) -> npt.NDArray[np.float32]:
+    """x / limit, held in [-1, 1]: 0 stays 0; all zeros where the limit is not above 0."""
+    if not limit > 0:
+        return np.zeros(array.shape, np.float32)
+    return np.clip(array.astype(np.float64) / limit, -1, 1).astype(np.float32)
 
 
 def upsample(maps: Array, size: Sequence[int], region: Sequence[tuple[float, float]] | None = None) -> Array:

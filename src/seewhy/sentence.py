@@ -18,19 +18,31 @@ SPREAD = 0.5
 """Evidence over more than this share of the photo is called spread."""
 
 
-Empty: TypeAlias = Literal["blank", "flat", "outside"]
-"""Why a picture shows no evidence: none speaks for the target; the score has no gradient; all of it is in padding."""
+Empty: TypeAlias = Literal["blank", "neither", "flat", "outside"]
+"""Why a picture shows no evidence: none speaks for the target; of a signed map, none for or against it; the score has
+no gradient; all of it is in padding."""
 
 
 def describe(
-    label: str, coarse: npt.NDArray[np.floating], geometry: Geometry, layer: str, empty: Empty | None = None
+    label: str,
+    coarse: npt.NDArray[np.floating],
+    geometry: Geometry,
+    layer: str,
+    empty: Empty | None = None,
+    signed: bool = False,
 ) -> str:
     """One raw map (*s) in a sentence: how much of the evidence lies in how much of the photo, where.
+
+    Of a signed map in two or three: the evidence for, that against, and how much of all is against.
 
     >>> corner = np.zeros((4, 4))
     >>> corner[0, 0] = 1
     >>> describe("dog", corner, Geometry((64, 64), ((0, 64), (0, 64))), "conv")
     "80% of the evidence for 'dog' lies in 7% of the photo, towards the top left."
+    >>> corner[3, 3] = -1
+    >>> print(describe("dog", corner, Geometry((64, 64), ((0, 64), (0, 64))), "conv", signed=True))
+    80% of the evidence for 'dog' lies in 7% of the photo, towards the top left. \
+80% of the evidence against it lies in 7% of the photo, towards the bottom right. 50% of all evidence is against it.
     """
     if empty == "flat":
         return (
@@ -39,28 +51,50 @@ def describe(
         )
     if empty == "blank":
         return f"Nothing at layer {layer} speaks for {label!r}: the map is blank."
+    if empty == "neither":
+        return f"Nothing at layer {layer} speaks for or against {label!r}: the map is blank."
     if empty == "outside":
         return f"The evidence for {label!r} lies outside the photo, in what was padded."
     size, region = geometry.size, geometry.region
     if len(size) != 2 or coarse.ndim != 2:
-        return f"The map shows the evidence for {label!r} at layer {layer}."
+        return f"The map shows the evidence for{' and against' if signed else ''} {label!r} at layer {layer}."
     # shares and places do not need every pixel, but some of the part that the model saw
     steps = [min(1.0, max(256 / max(size), 64 / (high - low))) for low, high in region]
     fine = [max(1, round(length * step)) for length, step in zip(size, steps, strict=True)]
     edges = [(low * f / s, high * f / s) for (low, high), f, s in zip(region, fine, size, strict=True)]
     evidence = upsample(coarse.astype(np.float64), fine, edges)
-    area = _area(evidence)
-    share = f"{_share(area)} of the photo"
-    where = f"spread over {share}" if area > SPREAD else f"in {share}, {_place(evidence)}"
     seen = float(covered(fine, edges).mean())
     crop = f" The model saw {_share(seen)} of the photo." if seen < WHOLE else ""
-    return f"{SHARE:.0%} of the evidence for {label!r} lies {where}.{crop}"
+    if signed:
+        return _both(label, evidence, layer) + crop
+    return f"{SHARE:.0%} of the evidence for {label!r} lies {_where(evidence)}.{crop}"
+
+
+def _both(label: str, evidence: npt.NDArray[np.float64], layer: str) -> str:
+    """What speaks for a target, and what against it."""
+    positive, negative = np.maximum(evidence, 0), np.maximum(-evidence, 0)
+    if not positive.any():
+        begun = f"Nothing at layer {layer} speaks for {label!r}."
+    else:
+        begun = f"{SHARE:.0%} of the evidence for {label!r} lies {_where(positive)}."
+    if not negative.any():
+        return f"{begun} Nothing speaks against it."
+    against = f"{SHARE:.0%} of the evidence against it lies {_where(negative)}."
+    share = float(negative.sum() / abs(evidence).sum())
+    return f"{begun} {against} {_share(share)} of all evidence is against it."
+
+
+def _where(evidence: npt.NDArray[np.float64]) -> str:
+    area = _area(evidence)
+    share = f"{_share(area)} of the photo"
+    return f"spread over {share}" if area > SPREAD else f"in {share}, {_place(evidence)}"
 
 
 def empty_caption(label: str, empty: Empty) -> str:
     """What is written on a picture without evidence."""
     return {
         "blank": f"nothing here speaks for {label!r}",
+        "neither": f"nothing here speaks for or against {label!r}",
         "flat": f"the score of {label!r} does not change here: its gradient is zero",
         "outside": f"the evidence for {label!r} lies outside the photo",
     }[empty]

@@ -102,6 +102,11 @@ class MorePasses(Protocol):
     def curvature(self) -> Gradients:
         """H A for each image and target: the second derivative of the score at the layer, times the activations."""
 
+    def diagonals(self) -> tuple[Gradients, Gradients]:
+        """The second and third derivative of the score by each activation alone, d2 y / dA_i^2 and d3 y / dA_i^3, for
+        each image and target: what follows the layer is run on one row for each activation of the layer.
+        """
+
     def biases(self) -> list[Array]:
         """The bias-gradients of every layer with a bias and spatial axes, (n, k, c, *s) each: d score / d b times b at
         every position (Srinivas and Fleuret 2019, section 3.1 and eq. 8); normalisation layers count with their
@@ -151,6 +156,8 @@ class Classes:
 
     names: Sequence[str] | None
     values: npt.NDArray[np.float32] | None
+    last: bool = False
+    """Are classes the last axis of the model's outputs, where these have positions too?"""
 
     def label(self, index: int) -> str:
         return self.names[index] if self.names is not None else f"class {index}"

@@ -63,6 +63,30 @@ class Plain:
         return net
 
 
+class PlainMaps(Plain):
+    """The same up to its softsign, then score maps (n, *s, classes), as segmentation models return them."""
+
+    def __init__(self, axes: int = 2, seed: int = 0) -> None:
+        super().__init__(axes, seed)
+        draw = np.random.default_rng(seed + 10).normal
+        ones = [1] * axes
+        self.arrays["hidden"] = [draw(size=(*ones, CHANNELS, 5)), draw(size=5) / 2]
+        self.arrays["head"] = [draw(size=(*ones, 5, CLASSES)), draw(size=CLASSES)]
+
+    def tail(self, A: torch.Tensor) -> torch.Tensor:
+        """A (n, c, *s) -> score maps (n, classes, *s)."""
+        hidden, hidden_bias, head, head_bias = map(torch.from_numpy, self.arrays["hidden"] + self.arrays["head"])
+        y = F.softsign(A.movedim(1, -1) @ hidden.reshape(CHANNELS, 5) + hidden_bias)
+        return (y @ head.reshape(5, CLASSES) + head_bias).movedim(-1, 1)
+
+
+def score_maps(plain: PlainMaps):
+    convolution = getattr(layers, f"Conv{plain.axes}D")
+    x = image(plain)
+    hidden = convolution(5, 1, activation="softsign", name="hidden")
+    return keras.Model(x, chain(x, conv(plain.axes), act(), hidden, convolution(CLASSES, 1, name="head")))
+
+
 def conv(axes: int = 2, **options):
     return getattr(layers, f"Conv{axes}D")(CHANNELS, 3, name="conv", **options)
 

@@ -5,7 +5,7 @@ from functools import cache
 import keras
 import numpy as np
 import pytest
-from keras_nets import FORMS, Plain
+from keras_nets import FORMS, Plain, PlainMaps, score_maps
 
 import seewhy
 from replicas import REPLICAS
@@ -18,11 +18,19 @@ def sum_of_two(outputs):
     return outputs[:, 0] * 2 + outputs[:, 3]
 
 
+def nearest_two(y, c):
+    """The two scores of other classes that are nearest to that of class c."""
+    return y.gather(1, (y - y[:, c : c + 1]).abs().argsort(1)[:, 1:3])
+
+
 # each target, and the same as a function from class scores (n, classes) to (n,) scores, for each place j
 TARGETS = {
     "class-score": (2, [lambda y: y[:, 2]]),
     "top": (seewhy.top(2), [lambda y, j=j: y.sort(descending=True).values[:, j] for j in range(2)]),
     "negative": (seewhy.negative(1), [lambda y: -y[:, 1]]),
+    "class-difference": (seewhy.class_difference(3, 1), [lambda y: y[:, 3] - y[:, 1]]),
+    "finer": (seewhy.finer(2, against=2, alpha=0.5), [lambda y: y[:, 2] - 0.25 * nearest_two(y, 2).sum(1)]),
+    "region": (seewhy.region(3), [lambda y: (y[:, 3] * (y.argmax(1) == 3)).flatten(1).sum(1)]),
     "callable": (sum_of_two, [lambda y: 2 * y[:, 0] + y[:, 3]]),
 }
 
@@ -32,6 +40,15 @@ def built(form, axes=2):
     """A model for all tests that want it: it is compiled once."""
     plain = Plain(axes, seed=axes)
     return plain, plain.fill(FORMS[form][0](plain))
+
+
+@cache
+def built_for(target, axes):
+    """The model that this target can be asked of."""
+    if target != "region":
+        return built("functional", axes)
+    maps = PlainMaps(axes, seed=axes)
+    return maps, maps.fill(score_maps(maps))
 
 
 IN_FLOAT32 = ("operations", "normalised")
@@ -63,11 +80,12 @@ def test_every_method_has_a_replica_and_every_target_a_row():
     assert set(TARGETS) - {"callable"} == set(seewhy.targets())
 
 
+@pytest.mark.filterwarnings("ignore:.*nowhere the best")  # region
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("method", list(REPLICAS))
 def test_equals_its_replica(method, target, axes):
-    plain, net = built("functional", axes)
+    plain, net = built_for(target, axes)
     x = plain.batch()
     asked, scores = TARGETS[target]
     check(seewhy.explain(net, x, asked, method=method, layer="act"), plain, x, method, scores)

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from seewhy.adapter import Ask
 from seewhy.adapters import _torch_tail
-from seewhy.adapters._torch_gradients import gradients_at
+from seewhy.adapters._torch_biases import times_gradients, watch_biases
+from seewhy.adapters._torch_diagonals import diagonals
+from seewhy.adapters._torch_gradients import gradients_at, slopes_at
 from seewhy.adapters._torch_layout import first, full
 from seewhy.adapters._torch_pass import Pass, Point, Run, at_layer, run
 from seewhy.adapters._torch_precision import Autocast
@@ -67,8 +69,24 @@ class Again:
             turned = self.point.is_channels_last(activations)
         return full(first(torch.stack(columns, dim=1), turned, axis=2))
 
+    def diagonals(self) -> tuple[Tensor, Tensor]:
+        with self._ready(gradients=True):
+            [activations] = run(self.this, [self.point], self.this.image, gradients=False, watch=False).activations
+            turned = self.point.is_channels_last(activations)
+            return diagonals(
+                full(first(activations, turned)),
+                lambda rows, of: _torch_tail.tail(self.this, self.point, self.logit, self._score, rows, of),
+            )
+
     def biases(self) -> list[Tensor]:
-        raise NotImplementedError  # replaced at once by the worker who writes _torch_biases.py
+        this = self.this
+        with self._ready(gradients=True):
+            with watch_biases(this.net, this.n, this.space) as found_biases:
+                found = run(this, [this.input], this.image, gradients=True, watch=True)
+            scores = self._asked(found, np.arange(this.n))
+            if not found_biases:
+                return []
+            return times_gradients(found_biases, slopes_at(scores, [layer.edge for layer in found_biases]))
 
     # ---- within ------------------------------------------------------------------------------------------
 

@@ -1,11 +1,14 @@
 """From the scores back to the layers, on PyTorch: one batched backward pass for all targets."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
 
 from seewhy.adapters._checks import NO_GRADIENT
+from seewhy.adapters._torch_guided import guided_backward
 from seewhy.adapters._torch_layout import full
 from seewhy.adapters._torch_pass import Point
 from seewhy.errors import LayerError
@@ -16,20 +19,10 @@ def gradients_at(
 ) -> list[Tensor]:
     """d scores (n, k) / d activations at each point as (n, k, ...), in the model's own layout.
 
-    Raises LayerError where the scores do not depend on a layer.
+    Raises LayerError where the scores do not depend on a layer, or, `guided`, on no ReLU.
     """
-    if not scores.requires_grad:
-        raise LayerError(NO_GRADIENT)
-    n, k = scores.shape
-    slopes: Sequence[Tensor | None]
-    if k == 1:
-        slopes = [
-            None if slope is None else slope[None]
-            for slope in torch.autograd.grad(scores, activations, torch.ones_like(scores), allow_unused=True)
-        ]
-    else:
-        seeds = torch.eye(k, dtype=scores.dtype, device=scores.device)[:, None].expand(k, n, k)
-        slopes = _batched(scores, activations, seeds)
+    with guided_backward(scores) if guided else nullcontext():
+        slopes = slopes_at(scores, activations)
     found = []
     for slope, point in zip(slopes, points, strict=True):
         if slope is None:
@@ -41,13 +34,31 @@ def gradients_at(
     return found
 
 
-def _batched(scores: Tensor, activations: Sequence[Tensor], seeds: Tensor) -> Sequence[Tensor | None]:
+def slopes_at(scores: Tensor, places: Sequence[Tensor] | Sequence[GradientEdge]) -> Sequence[Tensor | None]:
+    """d scores (n, k) / d each place as (k, n, ...), in the model's own precision; None where they do not depend on it.
+
+    Raises LayerError where they depend on nothing.
+    """
+    if not scores.requires_grad:
+        raise LayerError(NO_GRADIENT)
+    n, k = scores.shape
+    if k == 1:
+        seed = torch.ones_like(scores)
+        return [
+            None if slope is None else slope[None]
+            for slope in torch.autograd.grad(scores, places, seed, allow_unused=True)
+        ]
+    seeds = torch.eye(k, dtype=scores.dtype, device=scores.device)[:, None].expand(k, n, k)
+    return _batched(scores, places, seeds)
+
+
+def _batched(
+    scores: Tensor, places: Sequence[Tensor] | Sequence[GradientEdge], seeds: Tensor
+) -> Sequence[Tensor | None]:
     """One backward pass for all seeds (k, n, k)."""
     try:
-        return torch.autograd.grad(
-            scores, activations, seeds, retain_graph=True, is_grads_batched=True, allow_unused=True
-        )
+        return torch.autograd.grad(scores, places, seeds, retain_graph=True, is_grads_batched=True, allow_unused=True)
     except RuntimeError:
         # some backward passes cannot be batched, such as those of custom autograd functions: one target at a time
-        each = [torch.autograd.grad(scores, activations, s, retain_graph=True, allow_unused=True) for s in seeds]
+        each = [torch.autograd.grad(scores, places, s, retain_graph=True, allow_unused=True) for s in seeds]
         return [None if column[0] is None else torch.stack(column) for column in zip(*each, strict=True)]

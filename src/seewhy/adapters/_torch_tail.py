@@ -49,7 +49,7 @@ def _find(this: Pass, point: Point, logit: bool, score: Score, activations: Tens
     one = activations[:1]
     rows = torch.cat([one, (one + one.flip(1)) / 2])
     pair = np.asarray([i, i])
-    expected = score(_copies(this, point, logit, rows, i), pair)
+    expected = score(_copies(this, point, logit, rows, i), pair).detach()
     exact = this.image.dtype in (torch.float32, torch.float64)
     for way in (_one, _vmapped):
         try:

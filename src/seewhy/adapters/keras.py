@@ -31,6 +31,7 @@ from seewhy.types import INPUT, Capture, LayerInfo
 
 __all__ = [
     "capture",
+    "classes_last",
     "describe",
     "find_layer",
     "full_precision",
@@ -63,6 +64,11 @@ def find_layer(net: Any, layer: object) -> tuple[str, Any]:
     """The layer of this name or path `outer/inner`, or the path of this layer."""
     check(net)
     return _keras_layers.find_layer(net, layer)
+
+
+def classes_last(net: Any) -> bool:
+    """Score maps are (n, h, w, classes) if the model's last layer lays its outputs so."""
+    return list(channels_last(net).values())[-1]
 
 
 def layers(net: Any, batch: Batch) -> list[LayerInfo]:

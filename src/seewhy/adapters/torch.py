@@ -5,6 +5,8 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -17,11 +19,12 @@ from seewhy.adapters._torch_pass import Change, Pass, Point, expect_runs
 from seewhy.adapters._torch_precision import full_precision
 from seewhy.adapters._torch_quiet import undisturbed
 from seewhy.errors import InputError, LayerError, unknown
-from seewhy.types import INPUT, Capture, LayerInfo
+from seewhy.types import INPUT, Capture, LayerInfo, Rows
 from seewhy.vision_model import VisionModel
 
 __all__ = [
     "capture",
+    "classes_last",
     "describe",
     "find_layer",
     "full_precision",
@@ -31,12 +34,19 @@ __all__ = [
     "place",
     "place_photos",
     "size",
+    "vary",
 ]
 
 
 def describe(net: nn.Module) -> VisionModel:
     """The model as it is: a torch.nn.Module does not say how its inputs are made, nor what its classes are."""
     return VisionModel(net, name=type(net).__name__)
+
+
+def vary(net: nn.Module, inputs: Any, images: npt.NDArray[np.float32], of: Rows) -> Any:
+    """Placed inputs with these images (m, c, *s) in place of the first image input, and the others to match."""
+    like = image_of(inputs)
+    return with_images(inputs, torch.from_numpy(images).to(like.device, like.dtype), of)
 
 
 # ---- layers ----------------------------------------------------------------------------------------------
@@ -57,6 +67,11 @@ def find_layer(net: nn.Module, layer: object) -> tuple[str, nn.Module]:
     if layer not in named or not layer:
         raise unknown("layer", layer, [n for n in named if n], "(seewhy.layers(model, images) lists them)")
     return layer, named[layer]
+
+
+def classes_last(net: nn.Module) -> bool:
+    """Score maps are (n, classes, h, w)."""
+    return False
 
 
 def layers(net: nn.Module, inputs: Any) -> list[LayerInfo]:

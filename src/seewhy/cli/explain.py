@@ -2,7 +2,6 @@
 
 import contextlib
 import json as json_format
-import re
 import sys
 import time
 from enum import StrEnum
@@ -20,11 +19,11 @@ import seewhy
 from seewhy import catalog
 from seewhy.cli import _report
 from seewhy.cli._options import Device, Model, Trust, Weights
-from seewhy.errors import InputError, SaveError, TargetError
+from seewhy.cli._paths import Paths
+from seewhy.cli._wanted import wanted_targets
 from seewhy.explanation import Explanation
 from seewhy.images import open_photo
-from seewhy.render.figure import SUFFIXES
-from seewhy.render.overlay import blend
+from seewhy.render.overlay import style as look_of
 
 
 class Score(StrEnum):
@@ -49,6 +48,13 @@ def explain(
     top: Annotated[int | None, typer.Option(metavar="K", help="Explain the K best classes.")] = None,
     method: Annotated[str, typer.Option(metavar="M", help="How; `seewhy methods` lists them.")] = "grad-cam",
     layer: Annotated[str | None, typer.Option(metavar="L", help="Where; `seewhy layers` lists them. [found]")] = None,
+    negative: Annotated[bool, typer.Option("--negative", help="Explain what speaks against the class.")] = False,
+    versus: Annotated[
+        str | None, typer.Option(metavar="LABEL|INDEX", help="Explain what tells the class from this one.")
+    ] = None,
+    signed: Annotated[
+        bool, typer.Option("--signed", help="Draw what speaks for the class in red, and what against in blue.")
+    ] = False,
     score: Annotated[
         Score, typer.Option(help="The number before a final softmax, or what the model returns.")
     ] = Score.logit,
@@ -74,14 +80,14 @@ def explain(
     method, layer, predictions (index, label, probability), targets (index, label, score, blank, and box: left, top,
     right, bottom in the photo's pixels) and seconds.
     """
-    wanted = _wanted(target, top)
+    wanted = wanted_targets(target, top, negative=negative, versus=versus)
     look = {"style": style.value, "colormap": colormap, "opacity": opacity}
     catalog.get("methods", method)
-    _check_look(colormap, opacity)
-    paths = _Paths(photos, out)
+    _check_look(style.value, colormap, opacity, signed)
+    paths = Paths(photos, out)
     with _stdout_for_results_only():
         vision = seewhy.load(model, device=device, weights=weights, trust=trust)
-        explainer = seewhy.Explainer(vision, method, layer, score=score.value)
+        explainer = seewhy.Explainer(vision, method, layer, score=score.value, signed=signed)
         explainer.check(wanted)
 
     failed = 0
@@ -118,59 +124,13 @@ def explain(
         raise typer.Exit(1)
 
 
-def _wanted(target: list[str] | None, top: int | None) -> Any:
-    if target and top is not None:
-        raise InputError("--target and --top say two things: give one of them")
-    if top is not None:
-        return seewhy.top(top)
-    if not target:
-        return None
-    items = [int(item) if re.fullmatch(r"-?\d+", item) else item for item in target]
-    if len(set(items)) < len(items):
-        raise TargetError(f"a target is given twice: {', '.join(target)}")
-    return items
-
-
-def _check_look(colormap: str | None, opacity: float | None) -> None:
+def _check_look(name: str, colormap: str | None, opacity: float | None, signed: bool) -> None:
     """Say what is wrong before any work is done."""
+    draw = look_of(name, signed=signed)
     pixel = np.zeros((1, 1, 3), np.uint8)
     chosen: dict[str, Any] = {"colormap": colormap, "opacity": opacity}
     given = {name: value for name, value in chosen.items() if value is not None}
-    blend(pixel, pixel[..., 0].astype(np.float32), pixel[..., 0] == 0, **given)
-
-
-class _Paths:
-    """Where each picture goes; no two to the same file, none over an input photo."""
-
-    def __init__(self, photos: list[str], out: Path | None) -> None:
-        self.inputs = {Path(photo).resolve() for photo in photos}
-        self.used: set[Path] = set()
-        self.file = out if out is not None and out.suffix and not out.is_dir() else None
-        self.folder = out if out is not None and self.file is None else Path()
-        if self.file is not None and self.file.suffix.lower() not in (*SUFFIXES, ".npz"):
-            raise SaveError(f"{self.file}: expected one of {', '.join((*SUFFIXES, '.npz'))}, or a folder")
-        if self.file is not None and len(photos) > 1:
-            raise SaveError(f"{self.file} is one file for {len(photos)} photos: give a folder")
-        if self.file is not None and self.file.resolve() in self.inputs:
-            raise SaveError(f"{self.file} is a photo to explain and would be overwritten: choose another name")
-        _report.make_folder(self.folder)
-
-    def of(self, photo: str, labels: list[str]) -> list[Path]:
-        base = self.file if self.file is not None else self.folder / f"{Path(photo).stem}_cam.jpg"
-        several = len(labels) > 1
-        return [self._free(base.with_stem(f"{base.stem}_{_slug(label)}") if several else base) for label in labels]
-
-    def _free(self, path: Path) -> Path:
-        candidate, number = path, 1
-        while candidate.resolve() in self.used or candidate.resolve() in self.inputs:
-            number += 1
-            candidate = path.with_stem(f"{path.stem}_{number}")
-        self.used.add(candidate.resolve())
-        return candidate
-
-
-def _slug(label: str) -> str:
-    return re.sub(r"\W+", "-", label).strip("-").lower()[:60] or "target"
+    draw(pixel, pixel[..., 0].astype(np.float32), pixel[..., 0] == 0, **given)
 
 
 def _stdout_for_results_only() -> contextlib.AbstractContextManager[Any]:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 from collections.abc import Sequence
 from math import ceil, sqrt
 from pathlib import Path
@@ -98,6 +99,14 @@ def png(image: Image.Image) -> bytes:
     file = io.BytesIO()
     image.save(file, "PNG")
     return file.getvalue()
+
+
+def show(image: Image.Image) -> None:
+    """Show a picture: in a notebook below the cell, elsewhere in the system's picture viewer."""
+    if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
+        sys.modules["IPython"].display.display(image)
+    else:
+        image.show()
 
 
 def save(image: Image.Image, path: str | os.PathLike[str], *, protect: Sequence[Path] = ()) -> Path:

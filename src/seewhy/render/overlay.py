@@ -1,5 +1,7 @@
 """A heatmap on its photo."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -64,6 +66,45 @@ def classic(
             x /= x.max()
         result[covered] = (x * 255).astype(np.uint8)
     return result
+
+
+def diverging(
+    photo: RGB, heatmap: Heatmap, covered: npt.NDArray[np.bool_], *, colormap: str = "bwr", opacity: float = 0.6
+) -> RGB:
+    """The photo with the colours of a signed heatmap: red where there is evidence for, blue where against.
+
+    photo + opacity * |heatmap| * (colours((heatmap + 1) / 2) - photo), at each pixel: where the heatmap is 0, and
+    outside `covered`, the photo is as it was; the middle of the colormap is never seen.
+
+    photo (H, W, 3), heatmap (H, W) in [-1, 1], covered (H, W) -> (H, W, 3).
+
+    The default, bwr, is the one among matplotlib's diverging maps that moves away from the photo's own colour all the
+    way to both ends, on bright and on dark photos.
+
+    Raises InputError for shapes that do not agree and an opacity outside [0, 1].
+
+    >>> photo = np.full((1, 3, 3), 100, np.uint8)
+    >>> heatmap = np.array([[-1.0, 0.0, 1.0]], np.float32)
+    >>> diverging(photo, heatmap, heatmap < 2, opacity=0.4).tolist()
+    [[[60, 60, 162], [100, 100, 100], [162, 60, 60]]]
+    """
+    _check(photo, heatmap, covered, opacity)
+    weight = (np.float32(opacity) * np.where(covered, abs(heatmap), np.float32(0)))[..., None]  # (H, W, 1)
+    mixed = photo * (1 - weight) + colours(heatmap / np.float32(2) + np.float32(0.5), colormap) * weight
+    return np.asarray(np.rint(mixed), np.uint8)
+
+
+def style(name: str, *, signed: bool = False) -> Callable[..., RGB]:
+    """The function that draws in this style; InputError for another name, and for "classic" of a signed heatmap.
+
+    >>> style("blend") is blend, style("blend", signed=True) is diverging
+    (True, True)
+    """
+    if name not in ("blend", "classic"):
+        raise InputError(f"expected style='blend' or style='classic', got {name!r}")
+    if name == "classic" and signed:
+        raise InputError("style='classic' has no colours for what speaks against: draw a signed map with style='blend'")
+    return diverging if signed else blend if name == "blend" else classic
 
 
 def caption(image: Image.Image, text: str) -> Image.Image:

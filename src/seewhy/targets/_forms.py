@@ -1,14 +1,15 @@
 """The forms in which users write targets, and their scores."""
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from seewhy.errors import TargetError
 from seewhy.outputs import is_array, namespace
+from seewhy.targets._mixture import Mixture, mixtures_of
 from seewhy.targets.class_score import Column, class_score, scores_of
 from seewhy.targets.top import top
 from seewhy.types import Array, BoundTarget, Classes, Rows, Scores, Target
@@ -64,12 +65,15 @@ def as_rows(target: Any, n: int) -> list[list[Target]]:
 
 
 def bind_rows(
-    rows: Sequence[Sequence[Target]], names: Sequence[str] | None, values: npt.NDArray[np.float32] | None
+    rows: Sequence[Sequence[Target]],
+    names: Sequence[str] | None,
+    values: npt.NDArray[np.float32] | None,
+    last: bool = False,
 ) -> list[list[BoundTarget]]:
     """The numbers to explain for each image, (n, k), now that class scores (n, classes) are known."""
     bound = []
     for i, row in enumerate(rows):
-        classes = Classes(names, values[i] if values is not None else None)
+        classes = Classes(names, values[i] if values is not None else None, last)
         bound.append([b for target in row for b in target.bind(classes)])
     lengths = {len(row) for row in bound}
     if len(lengths) > 1:
@@ -86,14 +90,58 @@ class Question:
     rows: Sequence[Sequence[Target]]
     names: Callable[[npt.NDArray[np.float32] | None], Sequence[str] | None]
     """From the class scores to the classes' names."""
+    last: bool = False
+    """Are classes the last axis of the model's outputs?"""
     bound: list[list[BoundTarget]] = field(default_factory=list)
 
     def __call__(self, outputs: Any, classes: npt.NDArray[np.float32] | None) -> Scores:
-        self.bound = bind_rows(self.rows, self.names(classes), classes)
+        self.bind(classes)
         return score_rows(self.bound, outputs)
+
+    def bind(self, classes: npt.NDArray[np.float32] | None) -> None:
+        """Find what is asked of each image from its class scores."""
+        self.bound = bind_rows(self.rows, self.names(classes), classes, self.last)
 
     def again(self, outputs: Any, of: Rows) -> Scores:
         return score_rows([self.bound[i] for i in of], outputs)
+
+    def settle(self, outputs: Any) -> None:
+        """Hold on to what targets read from the outputs of the first pass, so that further passes ask the same."""
+        self.bound = [[_settled(target, outputs, i) for target in row] for i, row in enumerate(self.bound)]
+
+    def of(self, images: Rows) -> "_Repeated":
+        """The same, asked of a batch of variants: the first are the images as they are, which decide what is asked."""
+        return _Repeated(self, images)
+
+
+@dataclass(frozen=True)
+class _Repeated:
+    question: Question
+    images: Rows
+    """For each row of the batch, the image that it is a variant of."""
+
+    def __call__(self, outputs: Any, classes: npt.NDArray[np.float32] | None) -> Scores:
+        n = len(self.question.rows)
+        values = classes[:n] if classes is not None else None
+        self.question.bind(values)
+        return self.question.again(outputs, self.images)
+
+    def again(self, outputs: Any, of: Rows) -> Scores:
+        return self.question.again(outputs, self.images[of])
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A score that depends on what was predicted."""
+
+    def settled(self, outputs: Any, i: int, label: str) -> Callable[[Any], Array]:
+        """The score of image i with what was predicted for it in these outputs."""
+
+
+def _settled(target: BoundTarget, outputs: Any, i: int) -> BoundTarget:
+    if not isinstance(target.score, Settling):
+        return target
+    return replace(target, score=target.score.settled(outputs, i, target.label))
 
 
 def score_rows(bound: Sequence[Sequence[BoundTarget]], outputs: Any) -> Scores:
@@ -102,6 +150,9 @@ def score_rows(bound: Sequence[Sequence[BoundTarget]], outputs: Any) -> Scores:
     indices = [[t.score.index for t in row if isinstance(t.score, Column)] for row in bound]
     if sum(map(len, indices)) == sum(map(len, bound)):
         return scores_of(outputs, indices)
+    mixed = [[_as_mixture(t.score) for t in row] for row in bound]
+    if all(m is not None for row in mixed for m in row):
+        return mixtures_of(outputs, cast(list[list[Mixture]], mixed))
     known: dict[object, Array] = {}
     for row in bound:
         for target in row:
@@ -114,6 +165,12 @@ def score_rows(bound: Sequence[Sequence[BoundTarget]], outputs: Any) -> Scores:
         same = all(s is scores[0] for s in scores)
         columns.append(scores[0] if same else xp.stack([s[i] for i, s in enumerate(scores)]))
     return xp.stack(columns, axis=1)
+
+
+def _as_mixture(score: object) -> Mixture | None:
+    return (
+        Mixture(((score.index, 1.0),)) if isinstance(score, Column) else score if isinstance(score, Mixture) else None
+    )
 
 
 def _key(target: BoundTarget) -> object:

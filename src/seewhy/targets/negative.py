@@ -23,6 +23,10 @@ class _Minus:
     def __call__(self, outputs: object) -> Array:
         return -self.score(outputs)
 
+    def settled(self, outputs: Any, i: int, label: str) -> "_Minus":
+        settled = getattr(self.score, "settled", None)
+        return self if settled is None else _Minus(settled(outputs, i, label))
+
 
 def negative(target: Any = None) -> _Negative:
     """What speaks against a target: the counterfactual, the gradient of -y_c (Selvaraju et al. 2017, section 3.3).

@@ -1,0 +1,71 @@
+"""Several methods side by side."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from seewhy.catalog import NamedMethod, as_method
+from seewhy.errors import InputError
+from seewhy.explain import Explainer
+from seewhy.explanations import Explanations, fused
+from seewhy.types import Method
+
+Asked: TypeAlias = str | Method | tuple[str | Method, Mapping[str, Any]]
+"""A method, alone or with its options."""
+
+DEFAULT = ("grad-cam", "grad-cam-plus-plus", "hires-cam", "layer-cam", "eigen-cam", "random-cam")
+"""What is compared unless told: methods of one pass, and the control."""
+
+
+def compare(
+    model: Any,
+    images: Any,
+    target: Any = None,
+    *,
+    methods: Sequence[Asked] = DEFAULT,
+    layer: Any = None,
+    **options: Any,
+) -> Explanations:
+    """Explain the same images by several methods, which share one forward and one backward pass where they can.
+
+    `methods` are names or functions, or pairs of one and its options, such as ("score-cam", {"channels": 32}). Methods
+    that look at the layer share one pass, those that look at the input another. Other arguments are those of
+    `seewhy.explain`; a layer is for the methods that look at one.
+
+    Raises InputError for no methods or an option that a method does not have, and what `seewhy.explain` raises.
+
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
+    ...                           torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    >>> compare(net, torch.rand(1, 3, 8, 8), 1, methods=["grad-cam", ("random-cam", {"seed": 7})])
+    <2 explanations of 1 image(s) x 1 target(s): grad-cam, random-cam>
+    """
+    asked = named(methods)
+    at_layer = next((method for method in asked if not method.info.at_input), asked[0])
+    explainer = Explainer(model, at_layer.function, layer, **options)
+    parts, names = [], []
+    for name, found in zip(_apart(asked), explainer.ask(images, target, asked), strict=True):
+        for part in found if explainer.fuse is None else [fused(found, explainer.fuse)]:
+            parts.append(part)
+            names.append(name if len(found) == 1 or explainer.fuse else f"{name} at {part.layer}")
+    return Explanations(tuple(parts), tuple(names))
+
+
+def named(methods: Sequence[Asked]) -> list[NamedMethod]:
+    """The methods that were asked for; InputError for none, or for one name in place of a list."""
+    if isinstance(methods, str) or not methods:
+        raise InputError(f"expected methods as a list, such as ['grad-cam', 'layer-cam'], got {methods!r}")
+    return [as_method(*asked) if isinstance(asked, tuple) else as_method(asked) for asked in methods]
+
+
+def _apart(methods: Sequence[NamedMethod]) -> list[str]:
+    """A name for each, with its options where the same method is there several times."""
+    names = [method.name for method in methods]
+
+    def said(method: NamedMethod) -> str:
+        options = ", ".join(f"{key}={value}" for key, value in method.options.items())
+        return f"{method.name} ({options})" if names.count(method.name) > 1 and options else method.name
+
+    said_names = [said(method) for method in methods]
+    if len(set(said_names)) < len(said_names):
+        raise InputError(f"a method is given twice: {', '.join(said_names)}")
+    return said_names

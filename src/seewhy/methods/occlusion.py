@@ -1,0 +1,97 @@
+"""Occlusion."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import array_namespace, device
+
+from seewhy.errors import InputError
+from seewhy.masking import images_of, per_axis, row_bytes, separable, settle
+from seewhy.stream import MEMORY, rows_within, run
+from seewhy.types import Array, Capture, Maps, method
+
+PARTS = 8
+"""Unless told, a window is an eighth of the image long, and moves by half its length."""
+
+
+@method(paper="Zeiler and Fergus 2014, arXiv:1311.2901", gradients=False, cost="many passes", at_input=True)
+def occlusion(
+    capture: Capture,
+    *,
+    window: int | Sequence[int] | None = None,
+    stride: int | Sequence[int] | None = None,
+    fill: float | Sequence[float] | str = 0.0,
+    memory: float = MEMORY,
+) -> Maps:
+    """What the score loses where a window of the image is covered.
+
+        L_p = mean over the windows W that cover p of f(X) - f(X with `fill` in W)
+
+    Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014, section 4.2. They cover a photo
+    with a grey square: zero in the units of a normalised input. `fill` is a number, one for each channel, or "mean":
+    each image's own mean colour. `window` and `stride` are in pixels, one number or one for each axis; the last window
+    along an axis is cut off at the border.
+
+    One pass for each window; it serves all targets. `memory`: MiB that the covered images of one chunk, and what the
+    model is reckoned to hold for them, may take.
+
+    Takes images (n, c, *s), returns maps (n, k, *s) in units of the score. Raises InputError for options out of range.
+
+    >>> import seewhy, torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.LazyLinear(2))
+    >>> tuple(seewhy.explain(net, torch.rand(5, 3, 8, 8), 1, method="occlusion", window=4, stride=2).maps.shape)
+    (5, 1, 8, 8)
+    """
+    again, X = capture.again, capture.activations
+    assert again is not None
+    xp = array_namespace(X)
+    n, _, *s = X.shape
+    sides = per_axis("window", window if window is not None else [max(-(-length // PARTS), 1) for length in s], len(s))
+    moves = per_axis("stride", stride if stride is not None else [max(side // 2, 1) for side in sides], len(s))
+    if any(move > side for move, side in zip(moves, sides, strict=True)):
+        raise InputError(f"expected a stride of at most the window, which leaves no pixel out, got {moves} for {sides}")
+    if any(side > length for side, length in zip(sides, s, strict=True)):
+        raise InputError(f"expected a window within the image of {tuple(s)}, got {sides}")
+    colour = _fill(fill, X)
+    covers = [_covers(*axis) for axis in zip(s, sides, moves, strict=True)]  # (windows, length) for each axis
+    windows = [len(cover) for cover in covers]
+    count = prod(windows)
+    rows = rows_within(memory, row_bytes(X), row_bytes(X[:, :1, ...]))
+
+    def work(part: slice) -> Array:
+        of, number = np.divmod(np.arange(part.start, part.stop), count)
+        places = np.unravel_index(number, windows)
+        covered = separable([cover[place] for cover, place in zip(covers, places, strict=True)], X) > 0
+        return again.scores(xp.where(covered, images_of(colour, of), images_of(X, of)), of)
+
+    scored = xp.concat(list(run(n * count, rows, work, "occlusion")), axis=0)  # (n * count, k)
+    scored = xp.permute_dims(xp.reshape(scored, (n, count, -1)), (0, 2, 1))
+    score = capture.scores[..., None]
+    lost = xp.reshape(settle(score - scored, score), (n, scored.shape[1], *windows))
+    for axis, cover in enumerate(covers, start=2):  # the mean over a grid of windows is one mean along each axis
+        share = cover.T / cover.sum(axis=0)[:, None]  # (length, windows)
+        share = xp.asarray(share, dtype=lost.dtype, device=device(lost))
+        lost = xp.moveaxis(xp.tensordot(lost, share, axes=([axis], [1])), -1, axis)
+    return lost
+
+
+def _covers(length: int, side: int, move: int) -> npt.NDArray[np.float64]:
+    """Which positions each window along an axis covers: 1 or 0, (windows, length)."""
+    starts = np.arange(-(-(length - side) // move) + 1) * move
+    apart = np.arange(length) - starts[:, None]
+    return ((apart >= 0) & (apart < side)).astype(np.float64)
+
+
+def _fill(fill: object, X: Array) -> Array:
+    """What is put in place of a window: (1 or n, c or 1, *1)."""
+    xp = array_namespace(X)
+    c, ones = X.shape[1], (1,) * (X.ndim - 2)
+    if isinstance(fill, str) and fill == "mean":
+        return xp.mean(X, axis=tuple(range(2, X.ndim)), keepdims=True)
+    values = tuple(fill) if isinstance(fill, Sequence) and not isinstance(fill, str) else (fill,)
+    wrong = [v for v in values if isinstance(v, bool) or not isinstance(v, int | float) or not np.isfinite(v)]
+    if wrong or len(values) not in (1, c):
+        raise InputError(f"expected fill= as a number, one for each of {c} channels, or 'mean', got {fill!r}")
+    return xp.reshape(xp.asarray(values, dtype=X.dtype, device=device(X)), (1, len(values), *ones))
