@@ -1,5 +1,6 @@
 """What the backends share: one pass, what it leaves, and functions compiled once for a model."""
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -238,6 +239,23 @@ NO_RELU = (
 )
 
 
+# ---- rows ------------------------------------------------------------------------------------------------
+
+_NUMBERS = 2**23
+"""How many activations the rows that run at once hold together."""
+
+
+def steps(shape: tuple[int, ...]) -> Iterator[tuple[int, slice, npt.NDArray[np.float32]]]:
+    """For activations (n, c, *s): an image, some of its elements, and rows (m, c, *s) with a one at each of these."""
+    size = math.prod(shape[1:])
+    for i in range(shape[0]):
+        for start in range(0, size, max(1, _NUMBERS // size)):
+            elements = range(start, min(start + max(1, _NUMBERS // size), size))
+            rows = np.zeros((len(elements), size), np.float32)
+            rows[np.arange(len(elements)), elements] = 1
+            yield i, slice(elements.start, elements.stop), rows.reshape(-1, *shape[1:])
+
+
 # ---- outputs ---------------------------------------------------------------------------------------------
 
 
@@ -331,6 +349,8 @@ def _fingerprint(net: Any) -> tuple[object, ...]:
 
 def _activation(layer: Any) -> object:
     activation = getattr(layer, "activation", None)
+    while hasattr(activation, "__wrapped__"):  # another thread may look at it now
+        activation = activation.__wrapped__
     return getattr(activation, "__func__", activation)  # a method of the model's own would keep the model
 
 

@@ -7,6 +7,7 @@ the layers' outputs alone records only what follows them.
 """
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -136,6 +137,24 @@ class Question:
             self.error = error
             return [tf.zeros_like(array) for array in (*floats, *floats)]
 
+    def bend_along(self, facts: Facts, arrays: Sequence[Any], changes: Sequence[Sequence[Any]]) -> list[Any]:
+        """The second and third derivative of the scores, (m, k) each, along a way of which the outputs have these."""
+        floats = [i for i, array in enumerate(arrays) if array.dtype.is_floating]
+        t = tf.zeros([arrays[0].shape[0]], changes[0][0].dtype)
+        with (
+            tf.autodiff.ForwardAccumulator(t, tf.ones_like(t)) as third,
+            tf.autodiff.ForwardAccumulator(t, tf.ones_like(t)) as second,
+            tf.autodiff.ForwardAccumulator(t, tf.ones_like(t)) as first,
+        ):
+            moved = list(arrays)
+            for i, *orders in zip(floats, *changes, strict=True):
+                for order, change in enumerate(orders, 1):
+                    step = tf.reshape(t**order / math.factorial(order), [-1, *[1] * (len(change.shape) - 1)])
+                    moved[i] += tf.cast(step, change.dtype) * change
+            once = first.jvp(self._asked(facts, moved), unconnected_gradients="zero")
+            twice = second.jvp(once, unconnected_gradients="zero")
+        return [twice.numpy(), third.jvp(twice, unconnected_gradients="zero").numpy()]
+
     def _asked(self, facts: Facts, arrays: Sequence[Any]) -> Any:
         outputs = pack(facts.asked, [full_precision(array) for array in arrays])
         scores = self.ask(outputs, self.classes) if self.of is None else self.ask.again(outputs, self.of)
@@ -222,7 +241,7 @@ def _body(this: Pass, facts: Facts) -> Callable[[Any, list[Any]], Any]:
             return asked(number).answer(facts, given[:count], given[count:])
 
         seeds = tf.py_function(ask, [number, *map(tf.shape, activations), *arrays], types)
-        slopes = _pull_back(tape, [arrays[i] for i in facts.connected], activations, seeds) if gradients else []
+        slopes = pull_back(tape, [arrays[i] for i in facts.connected], activations, seeds) if gradients else []
         return [full_precision(a) for a in activations], [full_precision(s) for s in slopes], flatten(outputs)
 
     return body
@@ -254,7 +273,7 @@ def _connected(tape: Any, arrays: Sequence[Any], activations: Sequence[Any]) -> 
     return [i for i, found in slopes.items() if any(slope is not None for slope in found)]
 
 
-def _pull_back(tape: Any, outputs: Sequence[Any], activations: Sequence[Any], seeds: Sequence[Any]) -> list[Any]:
+def pull_back(tape: Any, outputs: Sequence[Any], activations: Sequence[Any], seeds: Sequence[Any]) -> list[Any]:
     """Seeds (k, *output) taken back through the tail: at each place d scores / d activations, (n, k, ...)."""
     for seed, output in zip(seeds, outputs, strict=True):
         seed.set_shape([None, *output.shape])

@@ -1,17 +1,21 @@
 """Keras on PyTorch: as in the torch adapter, but that Keras calls its layers without forward hooks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import keras
 import torch
 from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
 
 from seewhy.adapter import Ask
 from seewhy.adapters import _torch_capture, _torch_pass
+from seewhy.adapters._keras_biases import watch_biases
 from seewhy.adapters._keras_pass import Pass, Place, call, pack
 from seewhy.adapters._keras_taps import tapped
+from seewhy.adapters._torch_biases import Bias, along
 from seewhy.adapters._torch_precision import full_precision
 from seewhy.adapters._torch_quiet import undisturbed
 from seewhy.types import INPUT, Capture, Rows
@@ -41,7 +45,7 @@ def capture(this: Pass, ask: Ask) -> list[Capture]:
     cut = _torch_pass.Pass(
         this.net, [_point(place) for place in this.places], _point(Place(INPUT, INPUT, this.batch.channels_last)),
         this.n, this.space, this.cast(this.batch.image), inputs, partial(call, this.net), tapped,
-        lambda: undisturbed(_wrapped(this.net)),
+        lambda: undisturbed(_wrapped(this.net)), partial(_biases, this),
     )  # fmt: skip
     with cut.quiet():
         return _torch_capture.capture(cut, ask, gradients=this.gradients, logit=this.logit, guided=this.guided)
@@ -49,6 +53,17 @@ def capture(this: Pass, ask: Ask) -> list[Capture]:
 
 def _point(place: Place) -> _torch_pass.Point:
     return _torch_pass.Point(place.layer, place.name, lambda tensor: place.channels_last)
+
+
+@contextmanager
+def _biases(this: Pass) -> Iterator[list[Bias]]:
+    """Note every bias that is added, in a pass that is made with grad on."""
+    found: list[Bias] = []
+    with watch_biases(this.net, this.space, lambda i, output: output, lambda f, x: along(f, x.detach())) as seen:
+        yield found
+    for output, bias, last in zip(seen.places, seen.biases, seen.lasts, strict=True):
+        if bool((bias != 0).any()):
+            found.append(Bias("", get_gradient_edge(output), bias.detach(), last))
 
 
 def _wrapped(net: Any) -> torch.nn.ModuleList:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seewhy.adapter import Ask
 from seewhy.adapters import _torch_tail
-from seewhy.adapters._torch_biases import times_gradients, watch_biases
+from seewhy.adapters._torch_biases import times_gradients
 from seewhy.adapters._torch_diagonals import diagonals
 from seewhy.adapters._torch_gradients import gradients_at, slopes_at
 from seewhy.adapters._torch_layout import first, full
@@ -81,7 +81,7 @@ class Again:
     def biases(self) -> list[Tensor]:
         this = self.this
         with self._ready(gradients=True):
-            with watch_biases(this.net, this.n, this.space) as found_biases:
+            with this.biases() as found_biases:
                 found = run(this, [this.input], this.image, gradients=True, watch=True)
             scores = self._asked(found, np.arange(this.n))
             if not found_biases:

@@ -94,7 +94,7 @@ def _bias(name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str,
         bias = module.bias.detach()
         return bias if isinstance(module, nn.Linear) else bias.reshape(-1, *[1] * (output.ndim - 2))
     try:
-        y, grown = _along(lambda x: module.forward(x, *args[1:], **kwargs), args[0].detach())
+        y, grown = along(lambda x: module.forward(x, *args[1:], **kwargs), args[0].detach())
     except RuntimeError as problem:
         raise LayerError(
             f"the bias of the layer {name!r} ({type(module).__name__}) cannot be found: expected layers that "
@@ -104,7 +104,7 @@ def _bias(name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str,
     return bias if bool((bias != 0).any()) else None
 
 
-def _along(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+def along(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
     """y and J x, by the gradient of the gradient: few layers have a derivative in forward mode."""
     with torch.enable_grad():
         leaf = x.requires_grad_(True)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from seewhy.adapters import _torch_head as head
 from seewhy.adapters._checks import did_not_run
 from seewhy.adapters._layout import spatial
+from seewhy.adapters._torch_biases import Bias
 from seewhy.errors import LayerError
 from seewhy.outputs import as_fields, with_fields
 from seewhy.types import Rows
@@ -54,6 +55,8 @@ class Pass:
     """For a time, the outputs of layers go through these functions."""
     quiet: Callable[[], AbstractContextManager[None]]
     """A context in which the model is in eval mode and runs eagerly."""
+    biases: Callable[[], AbstractContextManager[list[Bias]]]
+    """For a time, every bias that is added is noted."""
 
 
 @dataclass

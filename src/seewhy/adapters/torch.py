@@ -12,6 +12,7 @@ from torch import nn
 
 from seewhy.adapter import Ask
 from seewhy.adapters import _torch_capture
+from seewhy.adapters._torch_biases import watch_biases
 from seewhy.adapters._torch_inputs import image_of, is_batch, pictures, place, place_photos, size, with_images
 from seewhy.adapters._torch_layers import layers as search_layers
 from seewhy.adapters._torch_layout import is_channels_last
@@ -112,7 +113,7 @@ def capture(
     ]
     this = Pass(
         net, points, at_input, n, space, image_of(inputs), partial(with_images, inputs), partial(_call, net), _tapped,
-        partial(undisturbed, net),
+        partial(undisturbed, net), partial(watch_biases, net, n, space),
     )  # fmt: skip
     with this.quiet():
         return _torch_capture.capture(this, ask, gradients=gradients, logit=logit, guided=guided)
