@@ -8,7 +8,7 @@ from keras import layers, ops
 from keras_nets import CLASSES, FORMS, Plain, act, chain, channels_first, conv, image, tail, with_numbers
 from torch.nn import functional as F
 
-import seewhy
+from seewhy.errors import LayerError
 from seewhy.maps import to_numpy
 from seewhy.targets._forms import Question, as_rows
 from seewhy.types import INPUT, MorePasses
@@ -153,7 +153,7 @@ def test_curvature_and_diagonals():
             close(found[i, j], torch.tensordot(H, A[i], dims=A[i].ndim).numpy())
             close(second[i, j], torch.diagonal(H.flatten(3).flatten(0, 2)).reshape(A[i].shape).numpy())
             for place in ((0, 0, 0), (4, 2, 3)):
-                once = torch.func.grad(lambda t, place=place, i=i: asked(_moved(A[i], place, t)))
+                once = torch.func.grad(lambda t, place=place, a=A[i]: asked(_moved(a, place, t)))
                 close(third[i, j][place], torch.func.grad(torch.func.grad(once))(torch.zeros((), dtype=A.dtype)))
 
 
@@ -353,10 +353,10 @@ def test_guided_gradients(kind):
 def test_guided_gradients_need_a_relu():
     plain = Plain()
     net, x = plain.fill(FORMS["functional"][0](plain)), plain.batch()
-    with pytest.raises(seewhy.LayerError, match="ReLU"):
+    with pytest.raises(LayerError, match="ReLU"):
         captured(net, x, [INPUT], guided=True)
     [capture] = captured(net, x, ["act"])
-    with pytest.raises(seewhy.LayerError, match="ReLU"):
+    with pytest.raises(LayerError, match="ReLU"):
         capture.again.gradients(arrays(first(x)), np.arange(2), guided=True)
 
 

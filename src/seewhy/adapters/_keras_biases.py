@@ -59,12 +59,8 @@ def watch_biases(net: Any, space: Sequence[int], follow: Callable[[int, Any], An
         seen.lasts.append(last)
         return following
 
-    def activated(
-        layer: Any, last: bool, activation: Callable[..., Any], output: Any, *args: Any, **kwargs: Any
-    ) -> Any:
-        if is_map(output):
-            output = note(last, output, _broadcast(layer, last, len(output.shape)))
-        return activation(output, *args, **kwargs)
+    def activated(layer: Any, last: bool, activation: Callable[[Any], Any], output: Any) -> Any:
+        return activation(note(last, output, _broadcast(layer, last, output)) if is_map(output) else output)
 
     def normalised(last: bool, call: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
         output = call(x, *args, **kwargs)
@@ -86,10 +82,14 @@ def watch_biases(net: Any, space: Sequence[int], follow: Callable[[int, Any], An
             continue
         if isinstance(layer, NORMS):
             arounds[layer, "call"] = partial(normalised, lasts[name])
-        elif isinstance(layer, (*CONVOLUTIONS, *MATMULS)) and None not in (layer.bias, layer.activation):
+        elif isinstance(layer, (*CONVOLUTIONS, *MATMULS)) and _has_bias(layer):
             arounds[layer, "activation"] = partial(activated, layer, lasts[name])
     with wrapped(arounds):
         yield seen
+
+
+def _has_bias(layer: Any) -> bool:
+    return getattr(layer, "bias", None) is not None and getattr(layer, "activation", None) is not None
 
 
 def _broadcast(layer: Any, last: bool, output: Any) -> Any:

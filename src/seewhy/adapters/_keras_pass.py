@@ -348,7 +348,7 @@ def _fingerprint(net: Any) -> tuple[object, ...]:
 
 
 def _activation(layer: Any) -> object:
-    activation = getattr(layer, "activation", None)
+    activation: Any = getattr(layer, "activation", None)
     while hasattr(activation, "__wrapped__"):  # another thread may look at it now
         activation = activation.__wrapped__
     return getattr(activation, "__func__", activation)  # a method of the model's own would keep the model

@@ -7,7 +7,6 @@ the layers' outputs alone records only what follows them.
 """
 
 import itertools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -147,10 +146,10 @@ class Question:
             tf.autodiff.ForwardAccumulator(t, tf.ones_like(t)) as first,
         ):
             moved = list(arrays)
+            ways = (t, t * t / 2, t * t * t / 6)
             for i, *orders in zip(floats, *changes, strict=True):
-                for order, change in enumerate(orders, 1):
-                    step = tf.reshape(t**order / math.factorial(order), [-1, *[1] * (len(change.shape) - 1)])
-                    moved[i] += tf.cast(step, change.dtype) * change
+                for way, change in zip(ways, orders, strict=True):
+                    moved[i] += tf.reshape(tf.cast(way, change.dtype), [-1, *[1] * (len(change.shape) - 1)]) * change
             once = first.jvp(self._asked(facts, moved), unconnected_gradients="zero")
             twice = second.jvp(once, unconnected_gradients="zero")
         return [twice.numpy(), third.jvp(twice, unconnected_gradients="zero").numpy()]
