@@ -20,6 +20,7 @@ from seewhy.adapters._keras_tensorflow_graph import (
     Question,
     asked,
     channels_first,
+    derivatives,
     full_precision,
     noted,
     passed,
@@ -190,16 +191,15 @@ def _moved(this: Pass, facts: Facts, runs: int) -> Callable[..., Any]:
     forward, logit = _forward(this, runs), this.logit
 
     def body(number: Any, flat: list[Any], of: Any, given: Any, move: Any) -> Any:
-        with (
-            tf.autodiff.ForwardAccumulator(given, move) as third,
-            tf.autodiff.ForwardAccumulator(given, move) as second,
-            tf.autodiff.ForwardAccumulator(given, move) as first,
-        ):
-            arrays = noted(facts, forward(flat, of, given), logit)
-            floats = [array for array in arrays if array.dtype.is_floating]
-            once = first.jvp(floats, unconnected_gradients="zero")
-            twice = second.jvp(once, unconnected_gradients="zero")
-        return arrays, [once, twice, third.jvp(twice, unconnected_gradients="zero")]
+        arrays: list[Any] = []
+
+        def at(t: Any) -> list[Any]:
+            rows = given + tf.reshape(t, [-1, *[1] * (len(given.shape) - 1)]) * move
+            arrays[:] = noted(facts, forward(flat, of, rows), logit)
+            return [array for array in arrays if array.dtype.is_floating]
+
+        changes = derivatives(at, tf.zeros(tf.shape(given)[:1], given.dtype))
+        return arrays, changes
 
     return body
 

@@ -7,7 +7,8 @@ the layers' outputs alone records only what follows them.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,20 +140,16 @@ class Question:
     def bend_along(self, facts: Facts, arrays: Sequence[Any], changes: Sequence[Sequence[Any]]) -> list[Any]:
         """The second and third derivative of the scores, (m, k) each, along a way of which the outputs have these."""
         floats = [i for i, array in enumerate(arrays) if array.dtype.is_floating]
-        t = tf.zeros([arrays[0].shape[0]], changes[0][0].dtype)
-        with (
-            tf.autodiff.ForwardAccumulator(t, tf.ones_like(t)) as third,
-            tf.autodiff.ForwardAccumulator(t, tf.ones_like(t)) as second,
-            tf.autodiff.ForwardAccumulator(t, tf.ones_like(t)) as first,
-        ):
-            moved = list(arrays)
-            ways = (t, t * t / 2, t * t * t / 6)
+
+        def at(t: Any) -> list[Any]:
+            moved, ways = list(arrays), (t, t * t / 2, t * t * t / 6)
             for i, *orders in zip(floats, *changes, strict=True):
                 for way, change in zip(ways, orders, strict=True):
                     moved[i] += tf.reshape(tf.cast(way, change.dtype), [-1, *[1] * (len(change.shape) - 1)]) * change
-            once = first.jvp(self._asked(facts, moved), unconnected_gradients="zero")
-            twice = second.jvp(once, unconnected_gradients="zero")
-        return [twice.numpy(), third.jvp(twice, unconnected_gradients="zero").numpy()]
+            return [self._asked(facts, moved)]
+
+        t = tf.zeros([arrays[0].shape[0]], full_precision(changes[0][0]).dtype)
+        return [order[0].numpy() for order in derivatives(at, t)[1:]]
 
     def _asked(self, facts: Facts, arrays: Sequence[Any]) -> Any:
         outputs = pack(facts.asked, [full_precision(array) for array in arrays])
@@ -284,6 +281,30 @@ def pull_back(tape: Any, outputs: Sequence[Any], activations: Sequence[Any], see
         fn_output_signature=[tf.TensorSpec(a.shape, a.dtype) for a in activations],
     )
     return [tf.transpose(found, [1, 0, *range(2, len(found.shape))]) for found in slopes]
+
+
+def derivatives(at: Callable[[Any], list[Any]], t: Any) -> list[list[Any]]:
+    """The first three derivatives of what comes of numbers t (m,), each in a row of its own."""
+    # of y and numbers w, the derivatives of w . y by t are linear in w: their derivatives by w are those of y
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as linear:
+        with _by(t) as third:
+            with _by(t) as second:
+                with _by(t) as first:
+                    outputs = at(t)
+                    weights = [tf.zeros_like(y) for y in outputs]
+                    linear.watch(weights)
+                    total = sum(tf.cast(tf.reduce_sum(y * w), t.dtype) for y, w in zip(outputs, weights, strict=True))
+                once = first.gradient(total, t, unconnected_gradients="zero")
+            twice = second.gradient(once, t, unconnected_gradients="zero")
+        thrice = third.gradient(twice, t, unconnected_gradients="zero")
+    return [linear.gradient(order, weights, unconnected_gradients="zero") for order in (once, twice, thrice)]
+
+
+@contextmanager
+def _by(t: Any) -> Iterator[Any]:
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(t)
+        yield tape
 
 
 def _head(scores: Any) -> tuple[str, Any] | None:
