@@ -14,6 +14,7 @@ import numpy as np
 from seewhy.adapter import Ask
 from seewhy.adapters._checks import NO_GRADIENT
 from seewhy.adapters._keras_biases import Biases, watch_biases
+from seewhy.adapters._keras_jax_functions import watch_heads
 from seewhy.adapters._keras_jax_graph import (
     Facts,
     Found,
@@ -27,7 +28,6 @@ from seewhy.adapters._keras_jax_graph import (
     scores_of,
     seeds_for,
     shapes,
-    watch_heads,
     weights_of,
 )
 from seewhy.adapters._keras_pass import Pass, Place, compiled, runner, steps

@@ -15,19 +15,15 @@ from seewhy.adapter import Ask
 from seewhy.adapters._keras_biases import watch_biases
 from seewhy.adapters._keras_pass import Pass, Place, call, compiled, runner, steps
 from seewhy.adapters._keras_tensorflow_graph import (
-    Facts,
     Found,
-    Question,
-    asked,
     channels_first,
-    derivatives,
-    full_precision,
     noted,
     passed,
     pull_back,
     relaxed,
     trace,
 )
+from seewhy.adapters._keras_tensorflow_question import Facts, Question, asked, derivatives, full_precision
 from seewhy.errors import LayerError
 from seewhy.types import INPUT, Gradients, Rows, Variant
 

@@ -26,9 +26,10 @@ if int(keras.__version__.partition(".")[0]) < 3:  # before what follows is impor
 from seewhy.adapter import Ask
 from seewhy.adapters import _keras_layers
 from seewhy.adapters._keras_applications import describe
+from seewhy.adapters._keras_compiled import once
 from seewhy.adapters._keras_inputs import Batch, Pictures, is_batch, place, place_photos, size
 from seewhy.adapters._keras_layers import channels_last, check
-from seewhy.adapters._keras_pass import Pass, Place, flatten, form, once, pack
+from seewhy.adapters._keras_pass import Pass, Place, flatten, form, pack
 from seewhy.types import INPUT, Capture, LayerInfo, Rows
 
 __all__ = [
