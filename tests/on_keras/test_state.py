@@ -60,7 +60,7 @@ def test_the_model_is_as_it_was(score):
     net, x = trainable(), Plain().batch().astype("float32")
     predicted = net.predict(x, verbose=0)
     before = snapshot(net)
-    for method in seewhy.methods():
+    for method in ("grad-cam", "ablation-cam", "shapley-cam", "score-cam", "gradient", "full-grad"):
         seewhy.explain(net, x, seewhy.top(2), method=method, score=score)
     seewhy.layers(net, x)
     assert snapshot(net) == before
