@@ -85,9 +85,8 @@ def agree(there, here, axes, asked, method):
     wanted = seewhy.explain(there, torch.from_numpy(np.moveaxis(x, -1, 1)), asked, **options)
     found = seewhy.explain(here, x, asked, **options)
     maps = to_numpy(wanted.maps)
-    assert found.maps.shape == maps.shape and (
-        maps.any() or method == "fem"
-    )  # nothing is unusual in these few positions
+    assert found.maps.shape == maps.shape
+    assert maps.any() or method == "fem"  # to which nothing is unusual in these few positions
     np.testing.assert_allclose(to_numpy(found.maps), maps, rtol=1e-4, atol=1e-5 * maps.max())
     np.testing.assert_allclose(to_numpy(found.scores), to_numpy(wanted.scores), rtol=1e-5)
     assert found.labels == wanted.labels
