@@ -4,7 +4,7 @@ from seewhy.measure import Metric, mean_of, metric
 from seewhy.metrics._explained import coherence
 
 
-@metric(paper="Poppi et al. 2021, arXiv:2104.10252", better="higher", needs=("class", "explain"), passes=1)
+@metric(paper="Poppi et al. 2021, arXiv:2104.10252", better="higher", needs=("explain",), passes=1)
 def coherency() -> Metric:
     """How alike the map stays where only the highlighted part of the photo is seen.
 
