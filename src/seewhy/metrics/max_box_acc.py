@@ -45,7 +45,8 @@ def _right(version: int, thresholds: int, case: Case) -> Sums:
     """Is a box right, for each IoU to be reached and each threshold; and 1 for the case."""
     true = true_boxes(case)
     low, high = float(case.heatmap.min()), float(case.heatmap.max())
-    best = _best_overlaps(scale(case.heatmap, low, high), true, np.arange(thresholds) / thresholds, version == 2)
+    steps = (np.arange(thresholds) / thresholds).astype(np.float32)  # as heatmaps are: equal is not above
+    best = _best_overlaps(scale(case.heatmap, low, high), true, steps, version == 2)
     right = best[None, :] >= np.asarray(_REACHED[version])[:, None]
     return np.append(right.astype(np.float64).ravel(), 1.0)
 
@@ -57,7 +58,7 @@ def _best(version: int, thresholds: int, sums: Sums) -> float:
 
 
 def _best_overlaps(
-    heatmap: npt.NDArray[np.float32], true: tuple[Box, ...], thresholds: npt.NDArray[np.float64], all_parts: bool
+    heatmap: npt.NDArray[np.float32], true: tuple[Box, ...], thresholds: npt.NDArray[np.float32], all_parts: bool
 ) -> npt.NDArray[np.float64]:
     """The IoU with the best true box at each threshold, of all parts' boxes or the largest part's: (thresholds,)."""
     from scipy import ndimage
