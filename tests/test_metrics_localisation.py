@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from metric_cases import boxes, case, masked, value
 
+from metric_cases import boxes, case, masked, value
 from seewhy.errors import InputError
 from seewhy.maps import Box
 from seewhy.measure import Truth

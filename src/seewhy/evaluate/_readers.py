@@ -29,6 +29,8 @@ class Annotated:
 
     name: str | None
     """Its class; None where the annotations name none."""
+    where: str
+    """For messages: the file, and the place in it."""
     edges: Edges | None
     """None where it is only known by its mask."""
     mask: Callable[[tuple[int, int]], Mask] | None = None
@@ -103,7 +105,7 @@ def _coco(path: Path) -> list[Page]:
             if key not in known:
                 raise InputError(f"{at} names {what} {key}, which the file does not have")
         if not entry.get("iscrowd"):  # a crowd is no object, and COCO's own evaluation leaves it out
-            objects[image].append(Annotated(names[category], _coco_edges(entry, at), _coco_mask(entry, at)))
+            objects[image].append(Annotated(names[category], at, _coco_edges(entry, at), _coco_mask(entry, at)))
     return [
         Page(_posix(_get(entry, "file_name", str, at)), at, _coco_size(entry, at), tuple(objects[key]))
         for key, (at, entry) in images.items()
@@ -197,7 +199,7 @@ def _voc(path: Path) -> Page:
         where = f"{path}, object {i + 1}"
         # the first pixel is number 1, and the last is within
         left, top, right, bottom = (_number(entry, f"bndbox/{key}", where) for key in ("xmin", "ymin", "xmax", "ymax"))
-        objects.append(Annotated(_text(entry, "name", where), (left - 1, top - 1, right, bottom)))
+        objects.append(Annotated(_text(entry, "name", where), where, (left - 1, top - 1, right, bottom)))
     size = None
     if root.find("size") is not None:
         height, width = (int(_number(root, f"size/{key}", str(path))) for key in ("height", "width"))
@@ -240,7 +242,9 @@ def _number(entry: ElementTree.Element, key: str, where: str) -> float:
 
 
 def _mask(path: Path) -> Page:
-    return Page(PurePosixPath(path.stem), str(path), None, (Annotated(None, None, partial(_drawn, path)),), True)
+    return Page(
+        PurePosixPath(path.stem), str(path), None, (Annotated(None, str(path), None, partial(_drawn, path)),), True
+    )
 
 
 def _drawn(path: Path, photo: tuple[int, int]) -> Mask:

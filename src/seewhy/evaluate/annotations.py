@@ -221,11 +221,11 @@ def _wrong(page: Page, size: tuple[int, int]) -> list[str]:
             f"{page.where} is of a photo of {sized(page.size)} pixels, and it has {sized(size)}"
             + turned(page.size, size)
         ]
-    return [line for entry in page.objects if (line := _wrong_object(entry, page, size)) is not None]
+    return [line for entry in page.objects if (line := _wrong_object(entry, size)) is not None]
 
 
-def _wrong_object(entry: Annotated, page: Page, size: tuple[int, int]) -> str | None:
-    called = f"{page.where}: " + (f"the box of {entry.name!r}" if entry.name is not None else "the mask")
+def _wrong_object(entry: Annotated, size: tuple[int, int]) -> str | None:
+    called = f"{entry.where}: " + (f"the box of {entry.name!r}" if entry.name is not None else "the mask")
     if entry.edges is not None:
         left, top, right, bottom = entry.edges
         lying = f"{called}, from ({left:g}, {top:g}) to ({right:g}, {bottom:g}),"
