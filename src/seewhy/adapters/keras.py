@@ -27,6 +27,7 @@ from seewhy.adapters._keras_applications import describe
 from seewhy.adapters._keras_inputs import Batch, Pictures, is_batch, place, place_photos, size
 from seewhy.adapters._keras_layers import channels_last, check
 from seewhy.adapters._keras_pass import Pass, Place, flatten, form, once
+from seewhy.adapters._keras_randomised import randomised
 from seewhy.types import INPUT, Capture, LayerInfo
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "pictures",
     "place",
     "place_photos",
+    "randomised",
     "size",
 ]
 
