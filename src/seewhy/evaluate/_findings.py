@@ -46,26 +46,25 @@ def nothing(name: str, why: str) -> Finding:
 
 
 def randomisation(
-    stages: Mapping[str, float], whole: Numbers, by_chance: float | None, method: str, unfit: int
+    method: str, stages: Mapping[str, float], whole: Numbers, by_chance: float, blanks: int, unfit: int
 ) -> Finding:
+    """`whole`: the likeness for each model that was shuffled as a whole; `blanks` of these maps are blank."""
     if not whole:
-        return nothing(
-            "randomisation", "With its weights shuffled the model gives no finite scores: nothing to compare."
-        )
+        return nothing("randomisation", "With its weights shuffled the model gives no finite scores to explain.")
     value = float(np.mean(whole))
     verdict = _low(value, FOLLOWS)
-    how = "keeps nothing of" if value <= 0.1 else "keeps little of" if value <= FOLLOWS[0] else "keeps much of"
-    begun = f"With all weights of the model shuffled the map {how} what it was"
+    how = "nothing" if value <= 0.1 else "little" if value <= FOLLOWS[0] else "much"
+    begun = f"With all weights of the model shuffled the map keeps {how} of what it was"
     sentence = {
         "passed": f"{begun}: it follows what the model has learnt.",
         "doubtful": f"{begun}: a part of it shows the photo, whatever the model has learnt.",
-        "failed": f"{begun}: {method} shows the photo, and not what the model has learnt from it.",
+        "failed": f"{begun}: {method} shows the photo, and not what the model has learnt.",
     }[verdict]
+    if blanks:
+        sentence += f" It turned blank in {blanks} of {len(whole)} draws, which counts as 0."
     if unfit:
-        sentence += (
-            f" {unfit} of the shuffled models gave no finite scores and {'is' if unfit == 1 else 'are'} left out."
-        )
-    references = {"a map that follows the model": 0.0, "an edge detector": 1.0, **_known("random-cam", by_chance)}
+        sentence += f" {unfit} of {len(stages) + unfit} shuffled models gave no finite scores, and do not count."
+    references = {"a map that follows the model": 0.0, "an edge detector": 1.0, "random-cam": by_chance}
     return Finding("randomisation", value, references, verdict, sentence, stages)
 
 
@@ -79,7 +78,7 @@ def stability(
     sentence = {
         "passed": f"Under {change} the map stays as it is.",
         "doubtful": f"Under {change} the map changes in part: trust its coarse features only.",
-        "failed": f"Under {change}, which nobody would see, the map becomes another.",
+        "failed": f"Under {change} the map becomes another: it tells more of the pixels than of the model.",
     }[verdict]
     if probability is not None and least is not None and probability - least > 0.1:
         sentence += f" The model wavers too: its probability falls from {probability:.0%} to {least:.0%}."
@@ -97,7 +96,7 @@ def agreement(method: str, peers: Mapping[str, float], same: Sequence[str], by_c
     sentence = {
         "passed": "Other methods put the evidence in the same places.",
         "doubtful": "Other methods put the evidence partly elsewhere: look at them side by side, seewhy.compare(...).",
-        "failed": "Other methods put the evidence elsewhere: at least one of them is wrong.",
+        "failed": "Other methods put the evidence elsewhere: they cannot all be right.",
     }[verdict]
     if by_chance >= AGREES[0]:
         sentence += " Maps drawn by chance agree as well: all that is active at the layer lies in one place."
@@ -157,10 +156,6 @@ def _low(value: float, limits: tuple[float, float]) -> Verdict:
 
 def _high(value: float, limits: tuple[float, float]) -> Verdict:
     return "passed" if value >= limits[0] else "doubtful" if value >= limits[1] else "failed"
-
-
-def _known(name: str, value: float | None) -> dict[str, float]:
-    return {} if value is None else {name: value}
 
 
 def _mean(numbers: Numbers) -> float:

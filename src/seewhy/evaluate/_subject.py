@@ -59,14 +59,14 @@ class Subject:
         return probabilities(self.main)[0] if probabilities(self.main) else None
 
     def shuffled(self, share: float, seed: int) -> Explanations | None:
-        """The method and RandomCAM asked of a copy of the model that has this share of its layers shuffled.
+        """The method and the controls asked of a copy of the model that has this share of its layers shuffled.
 
         None where its scores or maps are not finite.
         """
         explainer = self.comparer.explainer
         net = explainer.adapter.randomised(explainer.net, share, seed)
         vision = VisionModel(net, explainer.preprocess, explainer.labels, explainer.model_name)
-        methods: list[Asked] = [self.asked, _control(0)]
+        methods: list[Asked] = [self.asked, *map(_control, range(CONTROLS))]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SeewhyWarning)  # was said of the model itself
             comparer = Comparer(vision, methods, self.controls[0].layer, score=self.ways["score"])

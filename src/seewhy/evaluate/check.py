@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,10 @@ class Check:
         shown = [(f"{one.method}: {one.caption(0, 0)}", one), *self.others]
         return figure.panels([e.overlay(**options) for _, e in shown], [caption for caption, _ in shown], columns=4)
 
+    def save(self, path: str | Path, **options: Any) -> Path:
+        """Write the figure; it appears whole or not at all. Raises SaveError where it cannot be written."""
+        return figure.save(self.figure(**options), path, protect=self.explanation.photos)
+
 
 def check(
     model: Any,
@@ -162,23 +167,25 @@ def _randomisation(this: Subject, seed: int) -> tuple[Finding, Shown]:
     whole: list[float] = []
     chance: list[float] = []
     shown: Shown = []
-    shuffled = run(len(STAGES), 1, lambda part: this.shuffled(STAGES[part.start][0], seed + STAGES[part.start][1]),
-                   "shuffling weights")  # fmt: skip
+    blanks = 0
+    draws = [(share, seed + draw) for share, draw in STAGES]
+    shuffled = run(len(draws), 1, lambda part: this.shuffled(*draws[part.start]), "shuffling weights")
     for (share, draw), found in zip(STAGES, shuffled, strict=True):
         if found is None:
             continue
-        kept, control = (
+        kept, *controls = (
             spearman(evidence(before), evidence(after))
-            for before, after in zip((this.main, this.controls[0]), found, strict=True)
+            for before, after in zip((this.main, *this.controls), found, strict=True)
         )
         stages[f"{share:.0%} of the layers" + (f", draw {draw + 1}" if share == 1 else "")] = kept
         if share == 1:
             whole.append(kept)
-            chance.append(control)
+            chance += controls
+            blanks += bool(found[0].blank[0, 0])
         if draw == 0:
             shown.append((f"{share:.0%} of the layers shuffled: {kept:.2f}", found[0]))
-    by_chance = float(np.nanmean(chance)) if np.isfinite(chance).any() else None
-    return _findings.randomisation(stages, whole, by_chance, this.method.name, len(STAGES) - len(stages)), shown
+    unfit = len(STAGES) - len(stages)
+    return _findings.randomisation(this.method.name, stages, whole, _mean(chance), blanks, unfit), shown
 
 
 def _stability(this: Subject, seed: int) -> tuple[Finding, Finding]:
