@@ -30,6 +30,7 @@ from seewhy.adapters._keras_compiled import once
 from seewhy.adapters._keras_inputs import Batch, Pictures, is_batch, place, place_photos, size
 from seewhy.adapters._keras_layers import channels_last, check
 from seewhy.adapters._keras_pass import Pass, Place, flatten, form, pack
+from seewhy.adapters._keras_randomised import randomised
 from seewhy.types import INPUT, Capture, LayerInfo, Rows
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "pictures",
     "place",
     "place_photos",
+    "randomised",
     "size",
     "vary",
 ]

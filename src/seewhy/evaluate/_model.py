@@ -1,7 +1,7 @@
 """The model as metrics ask it about one photo: in batches of bounded memory, from one clean pass on."""
 
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +89,7 @@ class OneTarget:
 
     def __call__(self, images: npt.NDArray[np.float32], asked: Asked = "probability") -> npt.NDArray[np.float64]:
         column = self.j + (len(self.model.targets) if asked == "probability" else 0)
-        return cast(npt.NDArray[np.float64], self.model.numbers(images)[:, column])
+        return self.model.numbers(images)[:, column]
 
 
 def ask_model(explainer: Explainer, inputs: Inputs, target: Any, memory: float = MEMORY) -> AskedModel:
