@@ -49,7 +49,7 @@ def _grid(height: int, width: int) -> tuple[npt.NDArray[np.intp], Any]:
     from scipy.sparse import coo_array, diags_array
 
     order = _dissected(height, width)
-    place = np.empty_like(order)
+    place = np.empty(order.size, np.int32)  # the solver's own kind of index
     place[order] = np.arange(order.size)
     place = place.reshape(height, width)
     pairs = [
