@@ -32,8 +32,8 @@ def test_importing_seewhy_imports_no_framework():
 
 
 def test_the_public_surface():
-    surface = """Explainer Explanation Explanations LayerInfo Prediction Preprocess SeewhyError SeewhyWarning
-                 VisionModel __version__ class_difference compare explain finer layers load methods negative open
+    surface = """Check Explainer Explanation Explanations LayerInfo Prediction Preprocess SeewhyError SeewhyWarning
+                 VisionModel __version__ check class_difference compare explain finer layers load methods negative open
                  region targets top"""
     assert sorted(seewhy.__all__) == sorted(surface.split())
     assert all(hasattr(seewhy, name) for name in seewhy.__all__)

@@ -13,6 +13,7 @@ from seewhy import methods as _methods_package  # noqa: F401  imported first: th
 from seewhy import targets as _targets_package  # noqa: F401
 from seewhy.compare import compare
 from seewhy.errors import SeewhyError, SeewhyWarning
+from seewhy.evaluate.check import Check, check
 from seewhy.explain import Explainer, explain, layers
 from seewhy.explanation import Explanation
 from seewhy.explanations import Explanations
@@ -29,6 +30,7 @@ from seewhy.vision_model import VisionModel
 
 __version__ = "0.1.0"
 __all__ = [
+    "Check",
     "Explainer",
     "Explanation",
     "Explanations",
@@ -39,6 +41,7 @@ __all__ = [
     "SeewhyWarning",
     "VisionModel",
     "__version__",
+    "check",
     "class_difference",
     "compare",
     "explain",

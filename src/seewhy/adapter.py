@@ -47,6 +47,15 @@ class Adapter(Protocol):
     def pictures(self, inputs: Any) -> Callable[[int], npt.NDArray[np.float32]]:
         """A function to image i of the first image input as NumPy, channels first (c, *s), for when it is drawn."""
 
+    def randomised(self, net: Any, share: float, seed: int) -> Any:
+        """A copy of the model, whose layers with weights have them drawn anew from the top (the output) down.
+
+        `share` of these layers, from 0 (none) to 1 (all), in the order in which they are registered. Each array is
+        permuted within itself, so that it keeps its mean and deviation, and nothing of what it has learnt; a larger
+        share of the same seed draws the same for the layers of a smaller one. Layers have the names that they had. The
+        user's model is not touched. Raises InputError where it cannot be copied.
+        """
+
     def find_layer(self, net: Any, layer: Any) -> tuple[str, Any]:
         """The name and the layer that a user's `layer` means."""
 

@@ -19,6 +19,7 @@ from seewhy.adapters._torch_layout import is_channels_last
 from seewhy.adapters._torch_pass import Change, Pass, Point, expect_runs
 from seewhy.adapters._torch_precision import full_precision
 from seewhy.adapters._torch_quiet import undisturbed
+from seewhy.adapters._torch_randomised import randomised as randomised_copy
 from seewhy.errors import InputError, LayerError, unknown
 from seewhy.types import INPUT, Capture, LayerInfo, Rows
 from seewhy.vision_model import VisionModel
@@ -34,6 +35,7 @@ __all__ = [
     "pictures",
     "place",
     "place_photos",
+    "randomised",
     "size",
     "vary",
 ]
@@ -48,6 +50,11 @@ def vary(net: nn.Module, inputs: Any, images: npt.NDArray[np.float32], of: Rows)
     """Placed inputs with these images (m, c, *s) in place of the first image input, and the others to match."""
     like = image_of(inputs)
     return with_images(inputs, torch.from_numpy(images).to(like.device, like.dtype), of)
+
+
+def randomised(net: nn.Module, share: float, seed: int) -> nn.Module:
+    """A copy of the model whose last layers' weights are shuffled; see _torch_randomised.py."""
+    return randomised_copy(_unwrap(net), share, seed)
 
 
 # ---- layers ----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import typer
 
 import seewhy
 from seewhy.cli import _report
+from seewhy.cli.check import check
 from seewhy.cli.compare import compare
 from seewhy.cli.demo import demo
 from seewhy.cli.explain import explain
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (explain, compare, demo, layers, models, methods, targets):
+for command in (explain, compare, check, demo, layers, models, methods, targets):
     app.command()(command)
 
 

@@ -1,0 +1,136 @@
+"""One explanation under check, and the passes that are made to see what becomes of it."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from array_api_compat import array_namespace
+
+from seewhy.catalog import NamedMethod
+from seewhy.compare import Asked, Comparer, named
+from seewhy.errors import InputError, OutputError, SeewhyWarning
+from seewhy.explanation import Explanation
+from seewhy.explanations import Explanations
+from seewhy.inputs import Inputs
+from seewhy.maps import to_numpy
+from seewhy.types import Capture, Maps, method
+from seewhy.vision_model import VisionModel
+
+PEERS = ("grad-cam", "grad-cam-plus-plus", "hires-cam", "layer-cam")
+"""Whom a map is compared with: methods that ask for the class, at the cost of one pass for all of them."""
+CONTROLS = 4
+"""RandomCAMs, each with a seed of its own, from FIRST_SEED on: no user's own RandomCAM has them by accident."""
+FIRST_SEED = 1_000
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is checked, and what the first passes told: all methods that look at the layer share one of them."""
+
+    comparer: Comparer
+    """Of the checked method alone."""
+    asked: Asked
+    ways: Mapping[str, Any]
+    """The explainer's own options."""
+    inputs: Inputs
+    image: npt.NDArray[np.float32]
+    """The model's input, (c, h, w)."""
+    main: Explanation
+    peers: Mapping[str, Explanation]
+    controls: tuple[Explanation, ...]
+    slope: float
+    """How much the score moves with the layer: the sum of |G A| over all of it."""
+
+    @property
+    def method(self) -> NamedMethod:
+        return self.comparer.methods[0]
+
+    @property
+    def target(self) -> Any:
+        """The same target again, whatever other passes predict."""
+        [[bound]] = self.main.targets
+        return bound.score if bound.index is None else bound.index
+
+    @property
+    def probability(self) -> float | None:
+        return probabilities(self.main)[0] if probabilities(self.main) else None
+
+    def shuffled(self, share: float, seed: int) -> Explanations | None:
+        """The method and the controls asked of a copy of the model that has this share of its layers shuffled.
+
+        None where its scores or maps are not finite.
+        """
+        explainer = self.comparer.explainer
+        net = explainer.adapter.randomised(explainer.net, share, seed)
+        vision = VisionModel(net, explainer.preprocess, explainer.labels, explainer.model_name)
+        methods: list[Asked] = [self.asked, *map(_control, range(CONTROLS))]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SeewhyWarning)  # was said of the model itself
+            comparer = Comparer(vision, methods, self.controls[0].layer, score=self.ways["score"])
+            try:
+                return comparer(self.inputs, self.target)
+            except OutputError:
+                return None
+
+    def disturbed(self, images: npt.NDArray[np.float32]) -> Explanation:
+        """The method asked of other images (m, c, h, w), in one batch."""
+        explainer, rows = self.comparer.explainer, np.zeros(len(images), np.intp)
+        placed = explainer.adapter.vary(explainer.net, self.inputs.placed, images, rows)
+        return self.comparer(Inputs(placed, self.inputs.views * len(images), True), self.target)[0]
+
+
+def subject(model: Any, image: Any, target: Any, asked: Asked, layer: Any, ways: Mapping[str, Any]) -> Subject:
+    """Look at one image for one target; InputError for more of them, or for what is no image (h, w)."""
+    if layer == "all" or isinstance(layer, list | tuple):
+        raise InputError(f"one map is checked, so one layer is expected, got layer={layer!r}")
+    [asked_method] = named([asked])
+    comparer = Comparer(model, [asked], None if asked_method.info.at_input else layer, **ways)
+    comparer.check(target)
+    explainer = comparer.explainer
+    inputs = explainer.prepare(image)
+    n, space = explainer.adapter.size(inputs.placed)
+    if n != 1 or len(space) != 2:
+        raise InputError(f"one map is checked, so one image (h, w) is expected, got {n} with the spatial axes {space}")
+    names = [name for name in PEERS if name != comparer.names[0]]
+    together = Comparer(model, [asked, *names, *map(_control, range(CONTROLS)), _slope], layer, **ways)
+    main, *others, slopes = together(inputs, target).parts
+    if main.blank.size != 1:
+        raise InputError(f"one map is checked, so one target is expected, got {', '.join(main.labels[0])}")
+    return Subject(
+        comparer=comparer,
+        asked=asked,
+        ways=ways,
+        inputs=inputs,
+        image=np.asarray(explainer.adapter.pictures(inputs.placed)(0), np.float32),
+        main=main,
+        peers=dict(zip(names, others, strict=False)),
+        controls=tuple(others[len(names) :]),
+        slope=float(to_numpy(slopes.maps).sum()),
+    )
+
+
+def _control(number: int) -> Asked:
+    return ("random-cam", {"seed": FIRST_SEED + number})
+
+
+@method(paper="", gradients=True)
+def _slope(capture: Capture) -> Maps:
+    """How much each position moves the score, of whichever sign: sum over c of |G_c A_c|."""
+    xp = array_namespace(capture.activations)
+    return xp.sum(xp.abs(capture.gradients * capture.activations[:, None, ...]), axis=2)
+
+
+def evidence(explanation: Explanation, i: int = 0) -> npt.NDArray[np.float64]:
+    """The map of an image as NumPy, (h, w)."""
+    return np.asarray(to_numpy(explanation.maps[i, 0]), np.float64)
+
+
+def probabilities(explanation: Explanation) -> list[float]:
+    """That of the target in each image; none where the target is no class."""
+    index = explanation.targets[0][0].index
+    if index is None or explanation.probabilities is None:
+        return []
+    return [float(p) for p in explanation.probabilities[:, index]]
