@@ -49,14 +49,14 @@ def _grid(height: int, width: int) -> tuple[npt.NDArray[np.intp], Any]:
     from scipy.sparse import coo_array, diags_array
 
     order = _dissected(height, width)
-    place = np.empty_like(order)
+    place = np.empty(order.size, np.int32)  # the solver's own kind of index
     place[order] = np.arange(order.size)
-    place = place.reshape(height, width)
+    grid = place.reshape(height, width)
     pairs = [
-        (place[:, 1:], place[:, :-1], SIDE),
-        (place[1:], place[:-1], SIDE),
-        (place[1:, 1:], place[:-1, :-1], CORNER),
-        (place[1:, :-1], place[:-1, 1:], CORNER),
+        (grid[:, 1:], grid[:, :-1], SIDE),
+        (grid[1:], grid[:-1], SIDE),
+        (grid[1:, 1:], grid[:-1, :-1], CORNER),
+        (grid[1:, :-1], grid[:-1, 1:], CORNER),
     ]
     one = np.concatenate([a.ravel() for a, _, _ in pairs])
     other = np.concatenate([b.ravel() for _, b, _ in pairs])

@@ -1,7 +1,6 @@
 """Infidelity."""
 
 from functools import partial
-from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +10,12 @@ from seewhy.masking import check_count
 from seewhy.measure import Case, Metric, mean_of, metric
 from seewhy.metrics._variants import Images, answers
 
-Perturbation: TypeAlias = Literal["square", "noise"]
-
 
 @metric(paper="Yeh et al. 2019, arXiv:1901.09392", better="lower", passes=100)
 def infidelity(
     *,
     samples: int = 100,
-    perturbation: Perturbation = "square",
+    perturbation: str = "square",
     side: int | None = None,
     std: float = 0.2,
     normalise: bool = True,

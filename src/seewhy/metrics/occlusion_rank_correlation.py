@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from seewhy.masking import separable, windows_over
+from seewhy.masking import ROUNDING, separable, windows_over
 from seewhy.measure import Case, Metric, mean_of, metric
 from seewhy.metrics._correlation import rank_correlation
 from seewhy.metrics._variants import Images, answers
@@ -28,10 +28,10 @@ def occlusion_rank_correlation(
     units of the model's input, masks. f is the explained score. `window` and `stride` are in pixels, one number or one
     for each axis, as in the method occlusion.
 
-    From -1 to 1; equal values share their rank. A map that says the same of all patches, as a blank one does, gets 0;
-    photos whose score no patch changes do not count. A rectified map says the same of all that speaks against the
-    target, so 1 is out of reach for most. Takes positions on any number of axes. Raises InputError for windows that do
-    not fit.
+    From -1 to 1; what is equal but for rounding shares its rank. A map that says the same of all patches, as a blank
+    one does, gets 0; photos whose score no patch changes do not count. A rectified map says the same of all that speaks
+    against the target, so 1 is out of reach for most. Takes positions on any number of axes. Raises InputError for
+    windows that do not fit.
 
     >>> import numpy as np
     >>> occlusion_rank_correlation(window=16, stride=16).compute(np.asarray([0.5, 2.0]))
@@ -53,4 +53,7 @@ def _correlation(window: int | Sequence[int] | None, stride: int | Sequence[int]
     for axis, cover in enumerate(covers):  # the mean in a patch is a mean along one axis after the other
         share = cover / cover.sum(axis=1, keepdims=True)  # (windows, length)
         means = np.moveaxis(np.tensordot(means, share, axes=([axis], [1])), -1, axis)
-    return rank_correlation(means.ravel(), case.score - answers(case, prod(windows), covered, "score"))
+    lost = case.score - answers(case, prod(windows), covered, "score")
+    rounding = ROUNDING * float(np.finfo(np.float32).eps) * abs(case.score)  # of two passes
+    means /= max(float(means.max()), np.finfo(np.float64).tiny)
+    return rank_correlation(means.ravel().round(9), np.where(abs(lost) > rounding, lost, 0.0))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -11,15 +10,14 @@ from seewhy.measure import Better, Case, Metric, mean_of, metric
 from seewhy.metrics._imputation import imputed
 from seewhy.metrics._variants import Images, answers, ranks
 
-Order: TypeAlias = Literal["combined", "morf", "lerf"]
-BETTER: dict[Order, Better] = {"combined": "higher", "morf": "lower", "lerf": "higher"}
+BETTER: dict[str, Better] = {"combined": "higher", "morf": "lower", "lerf": "higher"}
 NOISE = 0.01
 """Standard deviation of the noise on what is made up, in the units of the model's input, as in the authors' code."""
 PERCENTILES = (10, 20, 30, 40, 50, 60, 70, 80, 90)
 
 
 @metric(paper="Rong et al. 2022, arXiv:2202.00449", better="higher", needs=("class", "image"), passes=18)
-def road(*, order: Order = "combined", percentiles: Sequence[float] = PERCENTILES) -> Metric:
+def road(*, order: str = "combined", percentiles: Sequence[float] = PERCENTILES) -> Metric:
     """How much more of the class's probability is left without the weakest pixels than without the strongest.
 
         morf:      mean over q of f(X with its strongest q % of pixels imputed) - f(X)
@@ -53,7 +51,7 @@ def road(*, order: Order = "combined", percentiles: Sequence[float] = PERCENTILE
     return mean_of(partial(_road, order, tuple(percentiles)), BETTER[order])
 
 
-def _road(order: Order, percentiles: tuple[float, ...], case: Case) -> float:
+def _road(order: str, percentiles: tuple[float, ...], case: Case) -> float:
     rank = ranks(case.evidence)
     pixels = rank.size
     counts = [min(round(one / 100 * pixels), pixels - 1) for one in percentiles]
