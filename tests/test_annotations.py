@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from seewhy.errors import InputError
-from seewhy.evaluate import annotations
 from seewhy.evaluate._outlines import polygon_mask, run_length_mask
 from seewhy.evaluate.annotations import read_truths
 from seewhy.images import Photo, open_photo
@@ -320,6 +319,7 @@ BOX = {"image_id": 1, "category_id": 10, "bbox": [1, 1, 2, 2]}
         ({"annotations": [{**BOX, "segmentation": {"size": [8, 6], "counts": [48]}}]}, "size .6, 8., as the photo"),
         ({"annotations": [{**BOX, "segmentation": {"counts": "!!"}}]}, "got the character '!' in it"),
         ({"annotations": [{**BOX, "segmentation": {"counts": "oo"}}]}, "cut off"),
+        ({"images": [{"id": 1, "file_name": "a.jpg"}] * 2}, r"images\[1\] has the id 1, as one before it"),
         ({"images": [{"id": 1, "file_name": 3}]}, "expected 'file_name' to be a text, got 3"),
         ({"images": [{"id": 1, "file_name": "a.jpg", "width": 8}]}, "expected 'height' to be a whole number, got None"),
     ],
@@ -415,9 +415,3 @@ def test_run_lengths_as_numbers_and_as_a_string(counts):
     expected = [bool(i % 2) for i, count in enumerate(counts) for _ in range(count)]
     assert run_length_mask(counts, size)[0].tolist() == expected
     assert run_length_mask(as_cocos_string(counts), size)[0].tolist() == expected
-
-
-def test_the_doctest():
-    import doctest
-
-    assert doctest.testmod(annotations).failed == 0

@@ -95,9 +95,9 @@ def _coco(path: Path) -> list[Page]:
         has = ", ".join(map(repr, list(content)[:6])) if isinstance(content, dict) else type(content).__name__
         raise InputError(f"{path}: expected COCO's form, an object of images, annotations and categories, got {has}")
     names = {
-        _get(entry, "id", int, at): _get(entry, "name", str, at) for at, entry in _records(content, "categories", path)
+        key: _get(entry, "name", str, at) for key, (at, entry) in _by_id(_records(content, "categories", path)).items()
     }
-    images = {_get(entry, "id", int, at): (at, entry) for at, entry in _records(content, "images", path)}
+    images = _by_id(_records(content, "images", path))
     objects: dict[int, list[Annotated]] = {key: [] for key in images}
     for at, entry in _records(content, "annotations", path):
         image, category = _get(entry, "image_id", int, at), _get(entry, "category_id", int, at)
@@ -118,6 +118,16 @@ def _records(content: Mapping[str, Any], kind: str, path: Path) -> list[tuple[st
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{path}: expected {kind!r} to be a list of objects")
     return [(f"{path}, {kind}[{i}]", entry) for i, entry in enumerate(entries)]
+
+
+def _by_id(records: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[int, tuple[str, Mapping[str, Any]]]:
+    found: dict[int, tuple[str, Mapping[str, Any]]] = {}
+    for at, entry in records:
+        key = _get(entry, "id", int, at)
+        if key in found:
+            raise InputError(f"{at} has the id {key}, as one before it: expected each id once")
+        found[key] = (at, entry)
+    return found
 
 
 def _get(entry: Mapping[str, Any], key: str, kind: type, where: str) -> Any:

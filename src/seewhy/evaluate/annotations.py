@@ -78,7 +78,8 @@ def read_truths(
     COCO's JSON (boxes; polygons and run lengths as masks; crowds are left out), Pascal VOC's XML (a file, or a folder
     of them; objects marked difficult count), or a folder of masks as PNG, one for each photo by its stem, where what
     is not 0 is the object. Photos are found by file name; where two annotated photos have the same, by their folders.
-    Annotations are on the upright photo, as it is shown.
+    Annotations are on the upright photo, as it is shown: where its EXIF turns it and the sizes tell, that is an error;
+    a photo that is square, mirrored or upside down in its file keeps its size, and nothing can tell.
 
     Classes are matched as `seewhy` matches labels: case, `_` and `-` do not matter. Where the model calls them
     otherwise, `classes` says what is meant, such as {"cat": ["tabby", "Egyptian cat"], "person": ()}; with

@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seewhy.errors import InputError
-from seewhy.maps import scale
 from seewhy.measure import Case
+from seewhy.metrics._masked import scaled
 
 
 def explained(case: Case, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -20,7 +20,7 @@ def coherence(case: Case) -> float:
 
     0 where it is not defined, for one of the two is the same everywhere.
     """
-    shown = scale(case.evidence, 0.0, float(case.evidence.max()))
+    shown = scaled(case)
     if not shown.any():
         return 0.0
     again = explained(case, np.asarray(case.image * shown, np.float32)[None])[0]

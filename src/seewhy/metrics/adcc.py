@@ -7,10 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seewhy.errors import InputError
-from seewhy.maps import scale
 from seewhy.measure import Case, Metric, Sums, metric
 from seewhy.metrics._explained import coherence
-from seewhy.metrics._masked import masked_probability
+from seewhy.metrics._masked import masked_probability, scaled
 
 
 @metric(paper="Poppi et al. 2021, arXiv:2104.10252", better="higher", needs=("class", "explain"), passes=2)
@@ -40,7 +39,7 @@ def _parts(case: Case) -> Sums:
     if case.probability <= 0:
         return np.zeros(5)
     drop = max(0.0, case.probability - masked_probability(case)) / case.probability
-    spread = float(scale(case.evidence, 0.0, float(case.evidence.max())).mean(dtype=np.float64))
+    spread = float(scaled(case).mean(dtype=np.float64))
     parts = np.asarray([coherence(case), 1 - spread, 1 - drop])
     return np.asarray([_harmonic(parts), *parts, 1.0])
 
