@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, overload
 
@@ -116,7 +117,10 @@ class Explainer:
 
         Methods that look at the same thing share one forward and one backward pass.
         """
-        inputs = self.prepare(images)
+        return self.ask_prepared(self.prepare(images), target, methods)
+
+    def ask_prepared(self, inputs: Inputs, target: Any, methods: Sequence[NamedMethod]) -> list[list[Explanation]]:
+        """The same, for inputs that `prepare` made."""
         rows = as_rows(target, len(inputs.views))
         batch = inputs.placed if self.augment is None else varied(self.adapter, self.net, inputs.placed, self.augment)
         found: dict[int, list[Explanation]] = {}
@@ -176,6 +180,14 @@ class Explainer:
             pixels=method.info.pixels or method.info.at_input,
         )
 
+    def with_net(self, net: Any) -> "Explainer":
+        """The same explainer for another network of the same layers, such as a copy with other weights."""
+        other = copy(self)
+        other.net, other._said, other._in_range = net, True, True
+        names = None if self._layers is None else [name for name, _ in self._layers]
+        other._layers = None if names is None else [self.adapter.find_layer(net, name) for name in names]
+        return other
+
     def check(self, target: Any) -> None:
         """Raise what a call for this target would raise for its class names and indices, before any pass."""
         if self.labels is None:
@@ -187,9 +199,7 @@ class Explainer:
             bind_rows(rows, self.labels, -ramp)
 
     def prepare(self, images: Any) -> Inputs:
-        """Images as they are shown to the model; what was prepared already stays as it is."""
-        if isinstance(images, Inputs):
-            return images
+        """The model's input made of images, and where each lies on its photo."""
         inputs = prepare(self.adapter, self.net, self.preprocess, self.model_name, images)
         if inputs.ready and not self._in_range:
             self._in_range = True  # said once

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ weights; the maps of other classes, "scores of classes"; a model input that is a
 Asked: TypeAlias = Literal["probability", "score"]
 
 
+@runtime_checkable
 class Model(Protocol):
     """The model as a metric may ask it about one photo's target; images are what the model takes, channels first."""
 
