@@ -117,7 +117,10 @@ class Explainer:
 
         Methods that look at the same thing share one forward and one backward pass.
         """
-        inputs = self.prepare(images)
+        return self.ask_prepared(self.prepare(images), target, methods)
+
+    def ask_prepared(self, inputs: Inputs, target: Any, methods: Sequence[NamedMethod]) -> list[list[Explanation]]:
+        """The same, for inputs that `prepare` made."""
         rows = as_rows(target, len(inputs.views))
         batch = inputs.placed if self.augment is None else varied(self.adapter, self.net, inputs.placed, self.augment)
         found: dict[int, list[Explanation]] = {}
@@ -196,9 +199,7 @@ class Explainer:
             bind_rows(rows, self.labels, -ramp)
 
     def prepare(self, images: Any) -> Inputs:
-        """Images as they are shown to the model; what was prepared already stays as it is."""
-        if isinstance(images, Inputs):
-            return images
+        """The model's input made of images, and where each lies on its photo."""
         inputs = prepare(self.adapter, self.net, self.preprocess, self.model_name, images)
         if inputs.ready and not self._in_range:
             self._in_range = True  # said once

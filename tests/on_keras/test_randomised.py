@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras_nets import FORMS, Plain, functional, normalised
+from keras_nets import FORMS, Plain, composite, functional, normalised
 
 import seewhy
 from seewhy.adapters import keras as adapter
@@ -20,7 +20,7 @@ def outputs(net, x):
     return [np.array(keras.ops.convert_to_numpy(keras.ops.stop_gradient(part))) for part in parts]
 
 
-@pytest.mark.parametrize("form", ["functional", "sequential", "composite", "nested", "operations", "normalised"])
+@pytest.mark.parametrize("form", ["functional", "sequential", "nested", "operations", "fused", "normalised"])
 def test_a_copy_is_the_same_until_it_is_shuffled(form):
     net, x = FORMS[form][0](Plain()), Plain().batch().astype("float32")
     before = arrays(net)
@@ -55,8 +55,9 @@ def test_statistics_of_norms_go_with_their_layer():
         np.testing.assert_array_equal(np.sort(a), np.sort(b))
 
 
-@keras.saving.register_keras_serializable("seewhy-tests")
-class Registered(keras.Model):
+class Own(keras.Model):
+    """A class that is registered nowhere."""
+
     def __init__(self, **options):
         super().__init__(**options)
         self.conv, self.head = keras.layers.Conv2D(4, 3), keras.layers.Dense(3)
@@ -66,7 +67,7 @@ class Registered(keras.Model):
 
 
 def test_subclassed_models_are_saved_and_loaded_in_memory():
-    net, x = Registered(), Plain().batch().astype("float32")
+    net, x = Own(), Plain().batch().astype("float32")
     net(x)
     copy = adapter.randomised(net, 0, 0)
     np.testing.assert_array_equal(outputs(net, x)[0], outputs(copy, x)[0])
@@ -74,15 +75,35 @@ def test_subclassed_models_are_saved_and_loaded_in_memory():
 
 
 def test_what_cannot_be_copied_is_named():
-    class Local(keras.Model):
-        def __init__(self, width):
+    class Closed(keras.Model):
+        def __init__(self, part):
             super().__init__()
-            self.conv = width  # a layer, which no config tells
+            self.part = part  # of which no config tells
 
         def call(self, x):
-            return keras.ops.mean(self.conv(x), axis=(1, 2))
+            return keras.ops.mean(self.part(x), axis=(1, 2))
 
-    net = Local(keras.layers.Conv2D(4, 3))
+    net = Closed(keras.layers.Conv2D(4, 3))
     net(Plain().batch().astype("float32"))
-    with pytest.raises(seewhy.SeewhyError, match=r"cannot be copied.*register_keras_serializable"):
-        adapter.randomised(net, 1, 0)
+    for closed in (net, composite(Plain())):
+        with pytest.raises(seewhy.SeewhyError, match=r"cannot be copied.*need get_config.*Keras says: "):
+            adapter.randomised(closed, 1, 0)
+
+
+def test_check_runs_on_every_backend():
+    rng = np.random.default_rng(0)
+    net = keras.Sequential([
+        keras.Input((16, 16, 3)), keras.layers.Conv2D(6, 3, activation="relu"), keras.layers.Conv2D(6, 3),
+        keras.layers.ReLU(), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(4, "softmax"),
+    ])  # fmt: skip
+    photo = rng.uniform(0, 1, (1, 16, 16, 3)).astype("float32")
+    before = arrays(net)
+    found = seewhy.check(net, photo, 1)
+    assert all((a == b).all() for a, b in zip(before, arrays(net), strict=True))
+    assert found.explanation.layer.startswith("re_lu") and found["noise"].value > 0.9
+    assert abs(found["randomisation"].value) < 1 and found["saturation"].verdict == "passed"
+
+    def first_channel(capture):
+        return capture.activations[:, :1]  # what a layer sees, whatever the class
+
+    assert seewhy.check(net, photo, 1, method=first_channel, layer="conv2d")["noise"].value > 0.9

@@ -36,19 +36,27 @@ def _variables(layer: Any) -> list[Any]:
 
 def _copy(net: Any) -> Any:
     """The model again, with variables of its own: built anew from its config, or else saved and loaded in memory."""
-    if isinstance(net, keras.Sequential | keras.Function):
+    # a class that was not registered is known all the same: the model is made of it
+    own = {type(layer).__name__: type(layer) for layer in [net, *named_layers(net).values()] if _foreign(layer)}
+    with keras.saving.custom_object_scope(own):
+        if isinstance(net, keras.Sequential | keras.Function):
+            try:
+                copy = keras.models.clone_model(net)
+                copy.set_weights(net.get_weights())
+            except Exception:  # a layer in it that does not tell how it is made, or not all of it
+                pass
+            else:
+                return copy
         try:
-            copy = keras.models.clone_model(net)
-            copy.set_weights(net.get_weights())
-        except Exception:  # a layer in it that does not tell how it is made, or not all of it
-            pass
-        else:
-            return copy
-    try:
-        return deepcopy(net)  # Keras's own way: to a file in memory and back
-    except Exception as error:
-        raise InputError(
-            f"the model {net.name!r} cannot be copied, and its weights are drawn anew in a copy only: {error}; see "
-            "that copy.deepcopy(model) works: Keras needs get_config and @keras.saving.register_keras_serializable() "
-            "on classes of your own"
-        ) from error
+            return deepcopy(net)  # Keras's own way: to a file in memory and back
+        except Exception as error:
+            why = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise InputError(
+                f"the model {net.name!r} cannot be copied, and its weights are drawn anew in a copy only: see that "
+                "copy.deepcopy(model) works, for which classes of your own need get_config and an __init__ that takes "
+                f"**kwargs and passes them on. Keras says: {why}"
+            ) from error
+
+
+def _foreign(layer: Any) -> bool:
+    return type(layer).__module__.partition(".")[0] != "keras"

@@ -1,6 +1,5 @@
 """One explanation under check, and the passes that are made to see what becomes of it."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,30 +10,25 @@ from array_api_compat import array_namespace
 
 from seewhy.catalog import NamedMethod
 from seewhy.compare import Asked, Comparer, named
-from seewhy.errors import InputError, OutputError, SeewhyWarning
+from seewhy.errors import InputError, OutputError
+from seewhy.explain import Explainer
 from seewhy.explanation import Explanation
-from seewhy.explanations import Explanations
 from seewhy.inputs import Inputs
 from seewhy.maps import to_numpy
 from seewhy.types import Capture, Maps, method
-from seewhy.vision_model import VisionModel
 
 PEERS = ("grad-cam", "grad-cam-plus-plus", "hires-cam", "layer-cam")
 """Whom a map is compared with: methods that ask for the class, at the cost of one pass for all of them."""
 CONTROLS = 4
-"""RandomCAMs, each with a seed of its own, from FIRST_SEED on: no user's own RandomCAM has them by accident."""
-FIRST_SEED = 1_000
+"""RandomCAMs, each with a seed of its own."""
 
 
 @dataclass(frozen=True)
 class Subject:
     """What is checked, and what the first passes told: all methods that look at the layer share one of them."""
 
-    comparer: Comparer
-    """Of the checked method alone."""
-    asked: Asked
-    ways: Mapping[str, Any]
-    """The explainer's own options."""
+    explainer: Explainer
+    method: NamedMethod
     inputs: Inputs
     image: npt.NDArray[np.float32]
     """The model's input, (c, h, w)."""
@@ -45,10 +39,6 @@ class Subject:
     """How much the score moves with the layer: the sum of |G A| over all of it."""
 
     @property
-    def method(self) -> NamedMethod:
-        return self.comparer.methods[0]
-
-    @property
     def target(self) -> Any:
         """The same target again, whatever other passes predict."""
         [[bound]] = self.main.targets
@@ -56,64 +46,61 @@ class Subject:
 
     @property
     def probability(self) -> float | None:
-        return probabilities(self.main)[0] if probabilities(self.main) else None
+        return next(iter(probabilities(self.main)), None)
 
-    def shuffled(self, share: float, seed: int) -> Explanations | None:
+    def shuffled(self, share: float, seed: int) -> list[Explanation] | None:
         """The method and the controls asked of a copy of the model that has this share of its layers shuffled.
 
         None where its scores or maps are not finite.
         """
-        explainer = self.comparer.explainer
-        net = explainer.adapter.randomised(explainer.net, share, seed)
-        vision = VisionModel(net, explainer.preprocess, explainer.labels, explainer.model_name)
-        methods: list[Asked] = [self.asked, *map(_control, range(CONTROLS))]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SeewhyWarning)  # was said of the model itself
-            comparer = Comparer(vision, methods, self.controls[0].layer, score=self.ways["score"])
-            try:
-                return comparer(self.inputs, self.target)
-            except OutputError:
-                return None
+        explainer = self.explainer
+        copy = explainer.with_net(explainer.adapter.randomised(explainer.net, share, seed))
+        try:
+            found = copy.ask_prepared(self.inputs, self.target, [self.method, *_controls()])
+        except OutputError:
+            return None
+        return [part for [part] in found]
 
     def disturbed(self, images: npt.NDArray[np.float32]) -> Explanation:
         """The method asked of other images (m, c, h, w), in one batch."""
-        explainer, rows = self.comparer.explainer, np.zeros(len(images), np.intp)
+        explainer, rows = self.explainer, np.zeros(len(images), np.intp)
         placed = explainer.adapter.vary(explainer.net, self.inputs.placed, images, rows)
-        return self.comparer(Inputs(placed, self.inputs.views * len(images), True), self.target)[0]
+        inputs = Inputs(placed, self.inputs.views * len(images), True)
+        [[found]] = explainer.ask_prepared(inputs, self.target, [self.method])
+        return found
 
 
 def subject(model: Any, image: Any, target: Any, asked: Asked, layer: Any, ways: Mapping[str, Any]) -> Subject:
     """Look at one image for one target; InputError for more of them, or for what is no image (h, w)."""
     if layer == "all" or isinstance(layer, list | tuple):
         raise InputError(f"one map is checked, so one layer is expected, got layer={layer!r}")
-    [asked_method] = named([asked])
-    comparer = Comparer(model, [asked], None if asked_method.info.at_input else layer, **ways)
+    [method] = named([asked])
+    peers = [name for name in PEERS if name != method.name]
+    comparer = Comparer(model, [asked, *peers], layer, **ways)
     comparer.check(target)
     explainer = comparer.explainer
     inputs = explainer.prepare(image)
     n, space = explainer.adapter.size(inputs.placed)
     if n != 1 or len(space) != 2:
         raise InputError(f"one map is checked, so one image (h, w) is expected, got {n} with the spatial axes {space}")
-    names = [name for name in PEERS if name != comparer.names[0]]
-    together = Comparer(model, [asked, *names, *map(_control, range(CONTROLS)), _slope], layer, **ways)
-    main, *others, slopes = together(inputs, target).parts
+    methods = [*comparer.methods, *_controls(), *named([_slope])]
+    main, *others, slopes = (part for [part] in explainer.ask_prepared(inputs, target, methods))
     if main.blank.size != 1:
         raise InputError(f"one map is checked, so one target is expected, got {', '.join(main.labels[0])}")
     return Subject(
-        comparer=comparer,
-        asked=asked,
-        ways=ways,
+        explainer=explainer,
+        method=method,
         inputs=inputs,
         image=np.asarray(explainer.adapter.pictures(inputs.placed)(0), np.float32),
         main=main,
-        peers=dict(zip(names, others, strict=False)),
-        controls=tuple(others[len(names) :]),
+        peers=dict(zip(peers, others, strict=False)),
+        controls=tuple(others[len(peers) :]),
         slope=float(to_numpy(slopes.maps).sum()),
     )
 
 
-def _control(number: int) -> Asked:
-    return ("random-cam", {"seed": FIRST_SEED + number})
+def _controls() -> list[NamedMethod]:
+    return named([("random-cam", {"seed": seed}) for seed in range(CONTROLS)])
 
 
 @method(paper="", gradients=True)

@@ -234,7 +234,7 @@ def _agreement(this: Subject) -> Finding:
 def _saturation(this: Subject) -> Finding:
     score = abs(float(this.main.scores[0, 0]))
     share = this.slope / (this.slope + score) if this.slope else 0.0
-    return _findings.saturation(share, this.probability, this.method.info.gradients, this.ways["score"] == "logit")
+    return _findings.saturation(share, this.probability, this.method.info.gradients, this.explainer.logit)
 
 
 def _blank(this: Subject) -> Finding:
