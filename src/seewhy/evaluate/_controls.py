@@ -6,6 +6,8 @@ from array_api_compat import array_namespace, device
 from seewhy.catalog import NamedMethod, as_method
 from seewhy.types import Capture, Maps, method
 
+CONTROLS = ("random-cam", "image-centre")
+
 
 @method(paper="a control, of no paper", gradients=False, at_input=True)
 def image_centre(capture: Capture) -> Maps:
