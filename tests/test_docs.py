@@ -87,7 +87,7 @@ def test_files_that_the_docs_name_exist():
     assert all((ROOT / "docs" / name).stat().st_size < 150_000 for name in pictures)
 
 
-MODULES = [m.name for m in pkgutil.walk_packages(seewhy.__path__, "seewhy.")]
+MODULES = ["seewhy", *(m.name for m in pkgutil.walk_packages(seewhy.__path__, "seewhy."))]
 
 
 @pytest.mark.parametrize("name", MODULES)
