@@ -32,16 +32,16 @@ def test_importing_seewhy_imports_no_framework():
 
 
 def test_the_public_surface():
-    surface = """Check Explainer Explanation Explanations LayerInfo Prediction Preprocess SeewhyError SeewhyWarning
-                 VisionModel __version__ check class_difference compare explain finer layers load methods negative open
-                 region targets top"""
+    surface = """Check Explainer Explanation Explanations LayerInfo Prediction Preprocess SeewhyError SeewhyWarning Table
+                 VisionModel __version__ check class_difference compare evaluate explain finer layers load methods
+                 metrics negative open open_table region targets top"""
     assert sorted(seewhy.__all__) == sorted(surface.split())
     assert all(hasattr(seewhy, name) for name in seewhy.__all__)
 
 
 def test_functions_keep_their_names_after_the_packages_of_that_name_are_imported():
     code = "import seewhy, seewhy.methods.grad_cam, seewhy.targets.top, seewhy.explain, seewhy.models.lite0\n"
-    assert fresh(code + "print(callable(seewhy.methods), callable(seewhy.targets), callable(seewhy.explain))") == (
+    assert fresh(code + "print(callable(seewhy.methods), callable(seewhy.metrics), callable(seewhy.evaluate))") == (
         "True True True"
     )
 

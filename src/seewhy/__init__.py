@@ -9,11 +9,15 @@ No deep-learning framework is imported before a model of it is explained or load
 """
 
 from seewhy import catalog as _catalog
-from seewhy import methods as _methods_package  # noqa: F401  imported first: the functions below take these names
+from seewhy import evaluate as _evaluate_package  # noqa: F401  imported first: the functions below take these names
+from seewhy import methods as _methods_package  # noqa: F401
+from seewhy import metrics as _metrics_package  # noqa: F401
 from seewhy import targets as _targets_package  # noqa: F401
 from seewhy.compare import compare
 from seewhy.errors import SeewhyError, SeewhyWarning
 from seewhy.evaluate.check import Check, check
+from seewhy.evaluate.run import evaluate
+from seewhy.evaluate.table import Table, open_table
 from seewhy.explain import Explainer, explain, layers
 from seewhy.explanation import Explanation
 from seewhy.explanations import Explanations
@@ -39,18 +43,22 @@ __all__ = [
     "Preprocess",
     "SeewhyError",
     "SeewhyWarning",
+    "Table",
     "VisionModel",
     "__version__",
     "check",
     "class_difference",
     "compare",
+    "evaluate",
     "explain",
     "finer",
     "layers",
     "load",
     "methods",
+    "metrics",
     "negative",
     "open",
+    "open_table",
     "region",
     "targets",
     "top",
@@ -73,3 +81,12 @@ def targets() -> dict[str, str]:
     ['class-difference', 'class-score', 'finer', 'negative', 'region', 'top']
     """
     return {name: _catalog.summary("targets", name) for name in _catalog.names("targets")}
+
+
+def metrics() -> dict[str, str]:
+    """The metrics that can be measured, with one line each.
+
+    >>> metrics()["average-drop"]
+    "How much of the class's probability is lost where only the highlighted part of the photo is seen."
+    """
+    return {name: _catalog.summary("metrics", name) for name in _catalog.names("metrics")}

@@ -11,9 +11,11 @@ from seewhy.cli import _report
 from seewhy.cli.check import check
 from seewhy.cli.compare import compare
 from seewhy.cli.demo import demo
+from seewhy.cli.evaluate import evaluate
 from seewhy.cli.explain import explain
 from seewhy.cli.layers import layers
 from seewhy.cli.methods import methods
+from seewhy.cli.metrics import metrics
 from seewhy.cli.models import models
 from seewhy.cli.targets import targets
 
@@ -24,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (explain, compare, check, demo, layers, models, methods, targets):
+for command in (explain, compare, check, evaluate, demo, layers, models, methods, targets, metrics):
     app.command()(command)
 
 
