@@ -4,7 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("start.py", "torch_memory.py", "torch_peers.py", "torch_family.py", "keras_memory.py", "keras_peers.py")
+SCRIPTS = (
+    "start.py",
+    "torch_memory.py",
+    "torch_peers.py",
+    "torch_family.py",
+    "evaluate.py",
+    "keras_memory.py",
+    "keras_peers.py",
+)
 WITHOUT_DEVICE = ("start.py", "keras_memory.py")
 
 for script in SCRIPTS:

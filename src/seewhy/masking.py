@@ -14,6 +14,8 @@ from seewhy.types import Activations, Array, Float, Rows
 
 ROUNDING = 32
 """Differences of fewer units in the last place than this are taken for rounding: two passes differ by as much."""
+PARTS = 8
+"""Unless told, a window is an eighth of the image long."""
 
 
 # ---- masks -----------------------------------------------------------------------------------------------
@@ -59,6 +61,33 @@ def separable(matrices: Sequence[npt.NDArray[Any]], like: Array) -> Float[Array,
         side = xp.reshape(side, (len(matrix), 1, *(1,) * axis, -1, *(1,) * (len(matrices) - axis - 1)))
         masks = side if masks is None else masks * side
     return masks
+
+
+def windows_over(
+    size: Sequence[int], window: int | Sequence[int] | None, stride: int | Sequence[int] | None
+) -> list[npt.NDArray[np.float64]]:
+    """Which positions the windows along each axis cover: 1 or 0, (windows, length) for each.
+
+    Unless told, a window is an eighth of the image long and moves by half its length; the last is cut off at the
+    border. Raises InputError for windows that do not fit or leave a pixel out.
+
+    >>> [side.tolist() for side in windows_over((3,), 2, 2)]
+    [[[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]]
+    """
+    axes = len(size)
+    sides = per_axis("window", window if window is not None else [max(-(-one // PARTS), 1) for one in size], axes)
+    moves = per_axis("stride", stride if stride is not None else [max(side // 2, 1) for side in sides], axes)
+    if any(move > side for move, side in zip(moves, sides, strict=True)):
+        raise InputError(f"expected a stride of at most the window, which leaves no pixel out, got {moves} for {sides}")
+    if any(side > length for side, length in zip(sides, size, strict=True)):
+        raise InputError(f"expected a window within the image of {tuple(size)}, got {sides}")
+    return [_covers(*axis) for axis in zip(size, sides, moves, strict=True)]
+
+
+def _covers(length: int, side: int, move: int) -> npt.NDArray[np.float64]:
+    starts = np.arange(-(-(length - side) // move) + 1) * move
+    apart = np.arange(length) - starts[:, None]
+    return ((apart >= 0) & (apart < side)).astype(np.float64)
 
 
 def shifted(

@@ -20,6 +20,7 @@ object is; a photo of four in a "grid"; other images to be explained alike, "exp
 weights; the maps of other classes, "scores of classes"; a model input that is an "image" (h, w)."""
 
 Asked: TypeAlias = Literal["probability", "score"]
+Better: TypeAlias = Literal["higher", "lower", "neither"]
 
 
 @runtime_checkable
@@ -77,16 +78,18 @@ class Metric:
 
     update: Callable[[Case], Sums]
     compute: Callable[[Sums], float]
+    better: Better | None = None
+    """The direction, where options make it another than the one that was declared."""
 
 
-def mean_of(value: Callable[[Case], float]) -> Metric:
+def mean_of(value: Callable[[Case], float], better: Better | None = None) -> Metric:
     """The metric that is the mean of a number for each case; NaN cases (the metric says nothing there) do not count.
 
     >>> metric = mean_of(lambda case: case.score)
     >>> metric.compute(np.asarray([6.0, 3.0]))
     2.0
     """
-    return Metric(partial(_counted, value), _ratio)
+    return Metric(partial(_counted, value), _ratio, better)
 
 
 def _counted(value: Callable[[Case], float], case: Case) -> Sums:
@@ -106,7 +109,7 @@ class MetricInfo:
     """What a metric says of itself beside its docstring."""
 
     paper: str = ""
-    better: Literal["higher", "lower", "neither"] = "neither"
+    better: Better = "neither"
     needs: tuple[Need, ...] = ()
     passes: int = 0
     """About how many images it shows the model for one case, with its defaults."""
@@ -115,7 +118,7 @@ class MetricInfo:
 def metric(
     *,
     paper: str,
-    better: Literal["higher", "lower", "neither"],
+    better: Better,
     needs: tuple[Need, ...] = (),
     passes: int = 0,
 ) -> Callable[[_MetricT], _MetricT]:

@@ -9,12 +9,7 @@ import seewhy
 from seewhy.maps import to_numpy
 from seewhy.types import Capture, method
 
-pytestmark = [
-    pytest.mark.usefixtures("double"),
-    pytest.mark.skipif(
-        keras.config.backend() != "torch", reason="the other backends have theirs in test_more_passes.py"
-    ),
-]
+pytestmark = pytest.mark.usefixtures("double")
 
 
 def foreign():
@@ -31,8 +26,9 @@ BODIES = {
     "layer norm": lambda: [layers.Conv2D(4, 3), layers.LayerNormalization(), layers.ReLU(), layers.Dense(5)],
     "separable": lambda: [layers.SeparableConv2D(4, 3, activation="relu"), layers.DepthwiseConv2D(3)],
     "nested": lambda: [keras.Sequential([layers.Conv2D(4, 3), layers.GroupNormalization(2), layers.ReLU()])],
-    "module of PyTorch": lambda: [layers.Conv2D(4, 3, activation="relu"), foreign()],
 }
+if keras.config.backend() == "torch":
+    BODIES["module of PyTorch"] = lambda: [layers.Conv2D(4, 3, activation="relu"), foreign()]
 
 
 @pytest.mark.parametrize("body", BODIES)

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 from keras import layers, ops
-from keras_nets import CLASSES, FORMS, Plain, act, chain, conv, image, tail, with_numbers
+from keras_nets import CLASSES, FORMS, Plain, act, chain, channels_first, conv, image, tail, with_numbers
 from torch.nn import functional as F
 
+from seewhy.errors import LayerError
 from seewhy.maps import to_numpy
 from seewhy.targets._forms import Question, as_rows
 from seewhy.types import INPUT, MorePasses
@@ -64,14 +65,13 @@ def from_images(plain):
     return lambda x: plain.tail(F.softsign(F.conv2d(x, kernel.movedim((-1, -2), (0, 1)), bias)))
 
 
-MADE = {name: FORMS[name] for name in ("functional", "subclassed", "nested", "channels first", "dict of outputs")}
+MADE = ["functional", "subclassed", "nested", "dict of outputs"]
+MADE += ["channels first"] if BACKEND != "tensorflow" else []  # through which TensorFlow does not go back on a CPU
 
 
 @pytest.fixture(params=MADE)
 def made(request):
     """A net, the path of its softsign, and a batch in its own layout and channels first."""
-    if BACKEND == "tensorflow" and request.param == "channels first":
-        pytest.skip("TensorFlow goes back through no such convolution on a CPU")
     plain = Plain()
     make, name = FORMS[request.param]
     x = plain.batch()
@@ -120,7 +120,13 @@ def test_changed_images_and_layers(made):
     close(at_input.again.tail(arrays(given), OF), chosen(plain.tail(A), asked))
 
 
-def test_curvature():
+def _moved(A, place, t):
+    at = torch.zeros_like(A)
+    at[place] = 1
+    return A + t * at
+
+
+def test_curvature_and_diagonals():
     plain = Plain()
     x = image(plain)
     net = plain.fill(
@@ -135,6 +141,7 @@ def test_curvature():
     for logit in (True, False):
         [capture] = captured(net, plain.batch(), ["act"], logit=logit)
         found, A = to_numpy(capture.again.curvature()), plain.features(plain.batch())
+        second, third = map(to_numpy, capture.again.diagonals())
         assert found.shape == (2, 2, *A.shape[1:])
         for i, j in np.ndindex(2, 2):
 
@@ -144,6 +151,10 @@ def test_curvature():
 
             H = torch.autograd.functional.hessian(asked, A[i])
             close(found[i, j], torch.tensordot(H, A[i], dims=A[i].ndim).numpy())
+            close(second[i, j], torch.diagonal(H.flatten(3).flatten(0, 2)).reshape(A[i].shape).numpy())
+            for place in ((0, 0, 0), (4, 2, 3)):
+                once = torch.func.grad(lambda t, place=place, a=A[i]: asked(_moved(a, place, t)))
+                close(third[i, j][place], torch.func.grad(torch.func.grad(once))(torch.zeros((), dtype=A.dtype)))
 
 
 def test_curvature_of_a_straight_tail_is_zero():
@@ -151,6 +162,7 @@ def test_curvature_of_a_straight_tail_is_zero():
     y = chain(x, conv(), act(), layers.GlobalAveragePooling2D(), layers.Dense(CLASSES))
     [capture] = captured(keras.Model(x, y), Plain().batch(), ["act"])
     assert not to_numpy(capture.again.curvature()).any()
+    assert not any(to_numpy(found).any() for found in capture.again.diagonals())
 
 
 def test_the_other_inputs_go_with_their_image():
@@ -168,7 +180,7 @@ def test_the_other_inputs_go_with_their_image():
 
 
 def test_a_tail_channels_first():
-    plain = Plain()
+    plain = Plain(3)  # in 2-D TensorFlow has no such convolutions on a CPU
     net = plain.fill(channels_first(plain))
     [capture] = captured(net, first(plain.batch()), ["act"])
     A = plain.features(plain.batch(3, seed=7))
@@ -262,3 +274,116 @@ def test_only_the_tail_is_computed_for_changed_layers(form):
     assert Counting.images == 0 if BACKEND != "torch" else Counting.images < 8
     capture.again.scores(arrays(np.zeros((8, 3, *plain.size))), of)
     assert Counting.images >= 8
+
+
+# ---- guided gradients, biases ----------------------------------------------------------------------------
+
+
+class Guided(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx, slope):
+        (x,) = ctx.saved_tensors
+        return slope * (x > 0) * (slope > 0)
+
+
+def relus(kind):
+    """Two convolutions, each with its ReLU; the second one with a normalisation before it."""
+    x = image(Plain())
+    call = {"layer": lambda y: layers.ReLU()(y), "operation": ops.relu, "activation": layers.Activation("relu")}
+    first = layers.Conv2D(4, 3, activation="relu" if kind == "inside" else None, name="first")
+    y = first(layers.Rescaling(2.0, 0.5)(x))
+    y = y if kind == "inside" else call[kind](y)
+    norm = layers.BatchNormalization(name="norm")
+    y = norm(layers.Conv2D(5, 3, padding="same", name="second")(y))
+    y = layers.ReLU(name="last")(y)
+    net = keras.Model(x, layers.Dense(CLASSES, name="head")(layers.GlobalAveragePooling2D()(y)))
+    draw = np.random.default_rng(3)
+    for variable in net.variables:
+        low = 0.5 if "variance" in variable.path else -1
+        variable.assign(draw.uniform(low, 1, size=variable.shape))
+    return net
+
+
+def relus_in_torch(net, relu):
+    """The same of images (n, c, h, w), and what each layer with a bias makes."""
+    k1, b1, k2, b2, gain, shift, mean, variance, w, b = (
+        torch.from_numpy(np.asarray(array))
+        for name in ("first", "second", "norm", "head")
+        for array in net.get_layer(name).get_weights()
+    )
+    made = []
+
+    def note(y):
+        made.append(y)
+        y.retain_grad()
+        return y
+
+    def forward(x):
+        y = relu(note(F.conv2d(note(x * 2 + 0.5), k1.movedim((-1, -2), (0, 1)), b1)))
+        y = note(F.conv2d(y, k2.movedim((-1, -2), (0, 1)), b2, padding=1))
+        scale = gain / (variance + 1e-3).sqrt()
+        y = relu(note((y - mean[:, None, None]) * scale[:, None, None] + shift[:, None, None]))
+        return y.mean((2, 3)) @ w + b
+
+    return forward, made, [torch.full((3,), 0.5), b1, b2, shift - mean * gain / (variance + 1e-3).sqrt()], b
+
+
+@pytest.mark.parametrize("kind", ["layer", "operation", "activation", "inside"])
+def test_guided_gradients(kind):
+    net, x, given = relus(kind), Plain().batch(), first(Plain().batch(3, seed=7))
+    [at_input, at_layer] = captured(net, x, [INPUT, "norm"], guided=True)
+    guided = relus_in_torch(net, Guided.apply)[0]
+    plain = relus_in_torch(net, torch.relu)[0]
+    close(at_input.gradients, slopes(guided, first(x), ASKED))
+    asked = [ASKED[i] for i in OF]
+    variant = at_layer.again.gradients(arrays(given), OF, at_input=True, guided=True)
+    close(variant.gradients, slopes(guided, given, asked))
+    close(at_layer.again.gradients(arrays(given), OF, at_input=True).gradients, slopes(plain, given, asked))
+    w = net.get_layer("head").get_weights()[0]
+    for i, j in np.ndindex(2, 2):
+        expected = (to_numpy(at_layer.activations)[i] > 0) * np.maximum(w[:, ASKED[i][j]], 0)[:, None, None] / 20
+        close(at_layer.gradients[i, j], expected)
+
+
+def test_guided_gradients_need_a_relu():
+    plain = Plain()
+    net, x = plain.fill(FORMS["functional"][0](plain)), plain.batch()
+    with pytest.raises(LayerError, match="ReLU"):
+        captured(net, x, [INPUT], guided=True)
+    [capture] = captured(net, x, ["act"])
+    with pytest.raises(LayerError, match="ReLU"):
+        capture.again.gradients(arrays(first(x)), np.arange(2), guided=True)
+
+
+def test_biases_and_pixels_add_up_to_the_score():
+    net, x = relus("inside"), Plain().batch()
+    [capture] = captured(net, x, [INPUT])
+    found = [to_numpy(product) for product in capture.again.biases()]
+    total = (to_numpy(capture.gradients) * to_numpy(capture.activations)[:, None]).sum((2, 3, 4))
+    total += sum(product.sum((2, 3, 4)) for product in found)
+    total += net.get_layer("head").get_weights()[1][np.asarray(ASKED)]
+    close(total, to_numpy(capture.scores))
+
+    forward, made, biases, _ = relus_in_torch(net, torch.relu)
+    for j in range(2):
+        made.clear()
+        outputs = forward(torch.from_numpy(first(x)).requires_grad_(True))
+        torch.stack([outputs[i, ASKED[i][j]] for i in range(2)]).sum().backward()
+        for product, y, bias in zip(found, made, biases, strict=True):
+            close(product[:, j], (y.grad * bias[:, None, None]).numpy())
+
+
+def test_the_bias_of_a_normalisation_with_the_statistics_of_its_input_is_nearly_all_of_it():
+    x = image(Plain())
+    norm = layers.GroupNormalization(3, name="norm")
+    net = keras.Model(x, layers.Dense(CLASSES)(layers.GlobalAveragePooling2D()(norm(x) ** 2)))
+    norm.set_weights([np.asarray([1.0, 2.0, 3.0]), np.asarray([0.5, 0.0, -0.5])])
+    [capture] = captured(net, Plain().batch(), ["norm"])
+    [found] = capture.again.biases()
+    expected = to_numpy(capture.gradients) * to_numpy(capture.activations)[:, None]
+    np.testing.assert_allclose(to_numpy(found), expected, rtol=0.02, atol=1e-3)

@@ -3,6 +3,7 @@
 import gc
 import threading
 import weakref
+from contextlib import suppress
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ from keras_nets import CLASSES, Plain, Subclassed, act, chain, conv, functional,
 
 import seewhy
 from seewhy.adapters import _keras_taps
+from seewhy.errors import LayerError
 from seewhy.maps import to_numpy
 
 BACKEND = keras.config.backend()
@@ -60,11 +62,12 @@ def test_the_model_is_as_it_was(score):
     net, x = trainable(), Plain().batch().astype("float32")
     predicted = net.predict(x, verbose=0)
     before = snapshot(net)
-    for method in seewhy.methods():
-        seewhy.explain(net, x, seewhy.top(2), method=method, score=score)
+    for method in ("grad-cam", "ablation-cam", "shapley-cam", "score-cam", "gradient", "guided-backprop", "full-grad"):
+        with suppress(LayerError):  # no ReLU to be guided at; on TensorFlow softsign has no second derivative
+            seewhy.explain(net, x, seewhy.top(2), method=method, score=score)
     seewhy.layers(net, x)
     assert snapshot(net) == before
-    assert not _keras_taps._tapped
+    assert not _keras_taps._wrapped
     np.testing.assert_array_equal(net.predict(x, verbose=0), predicted)
     net.fit(x, np.arange(2), verbose=0)  # and it can be trained on
     assert snapshot(net)["values"] != before["values"]
@@ -95,7 +98,7 @@ def test_the_model_is_as_it_was_also_after_an_exception(where):
                        method=fail if where == "method" else "grad-cam")  # fmt: skip
     del failing.__dict__["fail"]
     assert snapshot(net) == before
-    assert not _keras_taps._tapped
+    assert not _keras_taps._wrapped
     good = seewhy.explain(net, x, 0, layer="act")
     assert snapshot(net) == before
     np.testing.assert_array_equal(to_numpy(good.maps), to_numpy(seewhy.explain(net, x, 0, layer="act").maps))
@@ -216,7 +219,7 @@ def test_threads_see_their_own_activations_only():
     for thread in predicting:
         thread.join()
     assert not wrong
-    assert not _keras_taps._tapped
+    assert not _keras_taps._wrapped
 
 
 def test_a_thread_that_only_predicts_is_left_alone():

@@ -1,9 +1,11 @@
 """Keras on JAX: further passes."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+from weakref import ref
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +13,12 @@ import numpy as np
 
 from seewhy.adapter import Ask
 from seewhy.adapters._checks import NO_GRADIENT
+from seewhy.adapters._keras_biases import Biases, watch_biases
+from seewhy.adapters._keras_jax_functions import watch_heads
 from seewhy.adapters._keras_jax_graph import (
     Facts,
     Found,
+    ShapeOf,
     call_with,
     channels_first,
     full_precision,
@@ -23,10 +28,9 @@ from seewhy.adapters._keras_jax_graph import (
     scores_of,
     seeds_for,
     shapes,
-    watch_heads,
     weights_of,
 )
-from seewhy.adapters._keras_pass import Pass, Place, compiled, runner
+from seewhy.adapters._keras_pass import Pass, Place, compiled, runner, steps
 from seewhy.adapters._layout import is_floating
 from seewhy.errors import LayerError
 from seewhy.types import INPUT, Gradients, Rows, Variant
@@ -78,8 +82,43 @@ class Again:
         bent, _ = self._from_layer("bent", _bent, self.activations, of, found, bends)
         return channels_first(jnp.moveaxis(full_precision(bent), 0, 1), self.this.places[0].channels_last, 2)
 
+    def diagonals(self) -> tuple[Gradients, Gradients]:
+        shape, found = self.activations.shape, []
+        for i, _, moves in steps(shape):
+            of, rows = np.full(len(moves), i), jnp.broadcast_to(self.activations[i], moves.shape)
+            last = self.this.places[0].channels_last
+            move = jnp.moveaxis(jnp.asarray(moves), 1, -1) if last else jnp.asarray(moves)
+            (asked, changes), facts = self._from_layer("moved", _moved, rows, of, [move.astype(rows.dtype)])
+            scored = partial(scores_of, facts, self.ask, asked, None, of)
+            floats = [array for array in asked if is_floating(array)]
+            found.append(_derivatives(partial(_on_the_way, scored, floats, changes), len(moves))[1:])
+        count = len(found) // shape[0]
+        every = [
+            jnp.stack([jnp.concatenate([part[order] for part in found[i * count : (i + 1) * count]]).T
+                       for i in range(shape[0])])
+            for order in range(2)
+        ]  # fmt: skip
+        second, third = (full_precision(order.reshape(shape[0], -1, *shape[1:])) for order in every)
+        return second, third
+
     def biases(self) -> list[Any]:
-        raise NotImplementedError
+        this = replace(self.this, places=(), gradients=True, guided=False)
+        weights, flat, of = weights_of(this.net), this.flat(), np.arange(this.n)
+
+        def compile() -> tuple[Callable[..., Any], Callable[..., Any], Facts, list[bool]]:
+            facts, lasts = Facts(), list[bool]()
+            run, is_compiled = jitted(this, lambda shape_of: _biases(this, facts, lasts, shape_of), weights, flat)
+            back = partial(_times, lasts)
+            return run, jax.jit(back) if is_compiled else back, facts, lasts
+
+        run, times, facts, lasts = compiled(this, ("biases", *this.signature, *shapes(flat)), compile)
+        asked, back, biases = run(weights, flat)
+        if not lasts:
+            return []
+        floats = [array for array in asked if is_floating(array)]
+        scores, slopes = jax.vjp(partial(scores_of, facts, self.ask, asked, None, of), floats)
+        (seeds,) = jax.vmap(slopes)(seeds_for(scores))
+        return [product for product in times(back, seeds, biases) if bool(jnp.any(product))]
 
     def _passed(self, this: Pass, images: Any, of: Rows) -> Found:
         """One pass with other images."""
@@ -150,3 +189,70 @@ def _bent(tail: Callable[..., list[Any]]) -> Callable[..., Any]:
         return jax.vmap(one)(slopes, bends)
 
     return body
+
+
+def _moved(tail: Callable[..., list[Any]]) -> Callable[..., Any]:
+    """The asked outputs, and the first three derivatives of those that are floats along a direction."""
+
+    def body(weights: Any, flat: list[Any], of: Any, given: Any, moves: list[Any]) -> Any:
+        def at(t: Any) -> list[Any]:
+            rows = given + t.reshape(-1, *[1] * (given.ndim - 1)) * moves[0]
+            return [array for array in tail(weights, flat, of, rows) if is_floating(array)]
+
+        return tail(weights, flat, of, given), _derivatives(at, len(given), given.dtype)
+
+    return body
+
+
+def _derivatives(at: Callable[[Any], Any], m: int, dtype: Any = None) -> list[Any]:
+    """The first three derivatives, at 0, of what comes of m numbers t, each in a row of its own."""
+    t, found = jnp.zeros(m, dtype), []
+    for _ in range(3):
+        at = partial(_derivative, at)
+        found.append(at(t))
+    return found
+
+
+def _derivative(at: Callable[[Any], Any], t: Any) -> Any:
+    return jax.jvp(at, (t,), (jnp.ones_like(t),))[1]
+
+
+def _on_the_way(scored: Callable[..., Any], outputs: list[Any], changes: list[list[Any]], t: Any) -> Any:
+    """The scores of outputs that have these first three derivatives by t."""
+    moved = []
+    for output, *orders in zip(outputs, *changes, strict=True):
+        steps = t.reshape(-1, *[1] * (output.ndim - 1))
+        moved.append(output + sum(steps**o / math.factorial(o) * change for o, change in enumerate(orders, 1)))
+    return scored(moved)
+
+
+def _biases(this: Pass, facts: Facts, lasts: list[bool], shape_of: ShapeOf) -> Callable[..., Any]:
+    """A function to the asked outputs, the way back from them to where biases are added, and these."""
+    run, net_ref, space, logit = runner(this), ref(this.net), this.space, this.logit
+
+    def body(weights: Any, flat: list[Any]) -> Any:
+        def forward(follow: Callable[[int, Any], Any]) -> tuple[Biases, Any]:
+            with watch_biases(net_ref(), space, follow, lambda f, x: jax.jvp(f, (x,), (x,))) as seen:
+                _, outputs = run(flat, lambda place, array, run: array, partial(call_with, weights))
+            return seen, outputs
+
+        zeros = [jnp.zeros(a.shape, a.dtype) for a in shape_of(lambda: forward(lambda i, output: output)[0].places)]
+
+        def tail(deltas: list[Any]) -> Any:
+            with watch_heads() as heads:
+                seen, outputs = forward(lambda i, output: output + deltas[i])
+            arrays = noted(facts, heads, outputs, logit)
+            lasts[:] = seen.lasts
+            return [a for a in arrays if is_floating(a)], (arrays, seen.biases)
+
+        _, back, (asked, biases) = jax.vjp(tail, zeros, has_aux=True)
+        return asked, back, biases
+
+    return body
+
+
+def _times(lasts: list[bool], back: Any, seeds: list[Any], biases: list[Any]) -> list[Any]:
+    """d score / d b times b at every position, (n, k, c, *s), for each bias."""
+    (slopes,) = jax.vmap(back)(seeds)
+    products = [full_precision(s) * full_precision(b) for s, b in zip(slopes, biases, strict=True)]
+    return [channels_first(jnp.moveaxis(p, 0, 1), last, 2) for p, last in zip(products, lasts, strict=True)]

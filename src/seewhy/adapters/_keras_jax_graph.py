@@ -6,9 +6,8 @@ needs to remember; the question is asked in between. So the target is an input: 
 The weights are inputs too: those of the moment are explained.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,25 +19,22 @@ import numpy.typing as npt
 
 from seewhy.adapter import Ask
 from seewhy.adapters._checks import NO_GRADIENT
+from seewhy.adapters._keras_jax_functions import GUIDED, Heads, watch_heads
 from seewhy.adapters._keras_pass import (
     Pass,
     call,
     class_values,
     compiled,
     flatten,
-    guiding,
     pack,
     runner,
     slot,
-    swapped,
 )
+from seewhy.adapters._keras_swapped import guiding
 from seewhy.adapters._layout import is_floating
 from seewhy.errors import InputError, LayerError
 from seewhy.outputs import before_heads, map_arrays
 from seewhy.types import Rows
-
-HEADS = {"softmax": "softmax", "log_softmax": "log-softmax", "sigmoid": "sigmoid"}
-"""The functions of jax.nn that can be a final activation."""
 
 
 @dataclass
@@ -235,66 +231,11 @@ def _pull_back(lasts: Sequence[bool], back: Any, seeds: list[Any]) -> list[Any]:
     ]
 
 
-def noted(facts: Facts, heads: "Heads", outputs: Any, logit: bool) -> list[Any]:
+def noted(facts: Facts, heads: Heads, outputs: Any, logit: bool) -> list[Any]:
     """The outputs that are asked, and of them, and of all, what they are."""
     facts.head, asked = before_heads(outputs, heads.of, logit=logit)
     facts.raw, facts.asked = map_arrays(outputs, slot), map_arrays(asked, slot)
     return flatten(asked)
-
-
-# ---- functions of jax.nn ---------------------------------------------------------------------------------
-
-
-@dataclass
-class Heads:
-    """The calls of softmax and its like: kind, what went in, what came out."""
-
-    seen: list[tuple[str, Any, Any]] = field(default_factory=list)
-
-    def of(self, scores: Any) -> tuple[str, Any] | None:
-        """The kind of the activation that made these scores, and what went into it."""
-        found = ((kind, before) for kind, before, after in reversed(self.seen) if after is scores)
-        return next(found, None)
-
-
-@contextmanager
-def watch_heads() -> Iterator[Heads]:
-    """Note what goes through jax.nn's softmax and its like in this thread, while the model is traced."""
-    heads = Heads()
-
-    def noting(name: str, before: Callable[..., Any]) -> Callable[..., Any]:
-        def noted(*args: Any, **kwargs: Any) -> Any:
-            after = before(*args, **kwargs)
-            if args and len(after.shape) == 2:
-                heads.seen.append((HEADS[name], args[0], after))
-            return after
-
-        return noted
-
-    with swapped(jax.nn, HEADS, noting):
-        yield heads
-
-
-def _guided(highest: float) -> Callable[[Any], Any]:
-    """max(0, min(x, highest)), which hands back only what is positive."""
-
-    def relu(x: Any) -> Any:
-        return jnp.minimum(jnp.maximum(x, 0), highest)
-
-    def forward(x: Any) -> Any:
-        return relu(x), (x > 0) & (x < highest)
-
-    def back(on: Any, slope: Any) -> Any:
-        return (jnp.where(on & (slope > 0), slope, 0),)
-
-    guided: Any = jax.custom_vjp(relu)
-    guided.defvjp(forward, back)
-
-    return lambda x: guided(x)
-
-
-GUIDED = {"relu": _guided(float("inf")), "relu6": _guided(6.0)}
-"""The twins of jax.nn's functions that hand back only what is positive."""
 
 
 # ---- small things ----------------------------------------------------------------------------------------

@@ -1,20 +1,19 @@
-"""What the backends share: one pass, what it leaves, and functions compiled once for a model."""
+"""What the backends share: one pass, what is seen in it, and what it leaves."""
 
-import threading
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial, wraps
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from seewhy.adapters._checks import check_classes, check_count, did_not_run
+from seewhy.adapters._keras_compiled import once
 from seewhy.adapters._keras_inputs import Batch, precision
-from seewhy.adapters._keras_layers import named_layers
 from seewhy.adapters._keras_taps import tapped
 from seewhy.adapters._layout import spatial
 from seewhy.errors import LayerError, OutputError
@@ -22,9 +21,6 @@ from seewhy.outputs import as_fields, class_scores, map_arrays, with_fields
 from seewhy.types import INPUT
 
 T = TypeVar("T")
-
-tracing = threading.RLock()
-"""Held while a model is traced: one at a time, since what a trace sees of the model is wrapped meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -180,62 +176,21 @@ def runner(this: Pass) -> Run:
     return run
 
 
-# ---- functions of a backend ------------------------------------------------------------------------------
+# ---- rows ------------------------------------------------------------------------------------------------
+
+_NUMBERS = 2**23
+"""How many activations the rows that run at once hold together."""
 
 
-@contextmanager
-def swapped(module: Any, names: Iterable[str], make: Callable[[str, Callable[..., Any]], Any]) -> Iterator[None]:
-    """For a time, and in this thread only, functions of a module are what is made of them; one thread at a time."""
-    thread = threading.get_ident()
-
-    def either(name: str, before: Callable[..., Any]) -> Callable[..., Any]:
-        after = make(name, before)
-
-        @wraps(before)
-        def here(*args: Any, **kwargs: Any) -> Any:
-            return (after if threading.get_ident() == thread else before)(*args, **kwargs)
-
-        return here
-
-    with tracing:
-        kept = {name: getattr(module, name) for name in names}
-        try:
-            for name, before in kept.items():
-                setattr(module, name, either(name, before))
-            yield
-        finally:
-            for name, before in kept.items():
-                setattr(module, name, before)
-
-
-@contextmanager
-def guiding(guided: bool, module: Any, twins: Mapping[str, Callable[[Any], Any]]) -> Iterator[None]:
-    """For a time, if asked, ReLUs hand back only what is positive; LayerError where none ran.
-
-    `twins`: by the name of a function of the module, the one that does so.
-    """
-    if not guided:
-        yield
-        return
-    ran: list[str] = []
-
-    def make(name: str, before: Callable[..., Any]) -> Callable[..., Any]:
-        def relu(x: Any, *_: Any, **__: Any) -> Any:
-            ran.append(name)
-            return twins[name](x)
-
-        return relu
-
-    with swapped(module, twins, make):
-        yield
-    if not ran:
-        raise LayerError(NO_RELU)
-
-
-NO_RELU = (
-    "guided gradients go back through ReLUs, and none was seen to run in this model: choose a method without guided "
-    "gradients"
-)
+def steps(shape: tuple[int, ...]) -> Iterator[tuple[int, slice, npt.NDArray[np.float32]]]:
+    """For activations (n, c, *s): an image, some of its elements, and rows (m, c, *s) with a one at each of these."""
+    size = math.prod(shape[1:])
+    for i in range(shape[0]):
+        for start in range(0, size, max(1, _NUMBERS // size)):
+            elements = range(start, min(start + max(1, _NUMBERS // size), size))
+            rows = np.zeros((len(elements), size), np.float32)
+            rows[np.arange(len(elements)), elements] = 1
+            yield i, slice(elements.start, elements.stop), rows.reshape(-1, *shape[1:])
 
 
 # ---- outputs ---------------------------------------------------------------------------------------------
@@ -285,8 +240,6 @@ def class_values(outputs: Any, activations: Iterable[tuple[int, ...]], n: int) -
 
 # ---- compiled once ---------------------------------------------------------------------------------------
 
-_compiled: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
-
 
 def compiled(this: Pass, signature: object, make: Callable[[], T]) -> T:
     """What `make` compiled for this model, its layers and signature; made anew once the model is another one.
@@ -297,45 +250,6 @@ def compiled(this: Pass, signature: object, make: Callable[[], T]) -> T:
     return once(this.net, (places, this.gradients, this.logit, this.guided, signature), make)
 
 
-def once(net: Any, what: object, make: Callable[[], T]) -> T:
-    """What `make` made of this model; made anew once the model is another one."""
-    key = (what, _fingerprint(net))
-    kept = _compiled.setdefault(net, {})
-    found: T | None = kept.get(key)
-    if found is None:
-        with tracing:
-            found = kept.get(key)
-            if found is None:
-                for old in [old for old in kept if old[-1] != key[-1]]:
-                    del kept[old]
-                found = kept[key] = make()
-    return found
-
-
 def form(inputs: Any) -> tuple[object, ...]:
     """What tells inputs of another structure, such as a dict whose keys come in another order."""
     return (type(inputs).__name__, *(inputs if isinstance(inputs, Mapping) else ()))
-
-
-def _fingerprint(net: Any) -> tuple[object, ...]:
-    """What tells that a model was changed after it was compiled: other layers, another activation, another precision.
-
-    Weights are inputs of what is compiled, but for the statistics of Normalization layers, which are not variables.
-    Other attributes of a layer are taken as they were, as Keras itself does.
-    """
-    return tuple(
-        (ref(layer), _activation(layer), str(getattr(layer, "dtype_policy", "")), _statistics(layer))
-        for layer in named_layers(net).values()
-    )
-
-
-def _activation(layer: Any) -> object:
-    activation = getattr(layer, "activation", None)
-    return getattr(activation, "__func__", activation)  # a method of the model's own would keep the model
-
-
-def _statistics(layer: Any) -> object:
-    if not isinstance(layer, keras.layers.Normalization):
-        return None
-    known = (getattr(layer, name, None) for name in ("mean", "variance"))  # none before it is adapted
-    return tuple(None if array is None else keras.ops.convert_to_numpy(array).tobytes() for array in known)

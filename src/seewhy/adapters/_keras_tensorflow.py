@@ -14,7 +14,8 @@ import numpy.typing as npt
 from seewhy.adapter import Ask
 from seewhy.adapters._keras_pass import Pass, call, pack
 from seewhy.adapters._keras_tensorflow_again import Again
-from seewhy.adapters._keras_tensorflow_graph import Question, passed
+from seewhy.adapters._keras_tensorflow_graph import passed
+from seewhy.adapters._keras_tensorflow_question import Question
 from seewhy.outputs import map_arrays
 from seewhy.types import Capture
 

@@ -1,28 +1,29 @@
 """Keras on TensorFlow: further passes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from seewhy.adapter import Ask
-from seewhy.adapters._keras_pass import Pass, Place, call, compiled, runner
+from seewhy.adapters._keras_biases import watch_biases
+from seewhy.adapters._keras_pass import Pass, Place, call, compiled, runner, steps
 from seewhy.adapters._keras_tensorflow_graph import (
-    Facts,
     Found,
-    Question,
-    asked,
     channels_first,
-    full_precision,
     noted,
     passed,
+    pull_back,
     relaxed,
     trace,
 )
+from seewhy.adapters._keras_tensorflow_question import Facts, Question, asked, derivatives, full_precision
 from seewhy.errors import LayerError
 from seewhy.types import INPUT, Gradients, Rows, Variant
 
@@ -59,18 +60,37 @@ class Again:
 
     def curvature(self) -> Gradients:
         of, last = np.arange(self.this.n), self.this.places[0].channels_last
-        try:
-            found = [
-                self._from_layer("curvature", _curvature, self.activations, of,
-                                 Question(self.ask, self.this.n, True, of, column))
-                for column in range(self.k)
-            ]  # fmt: skip
-        except LookupError as error:
-            raise LayerError(f"TensorFlow has no second derivative of what follows the layer: {error}") from error
-        return np.stack([channels_first(bent, last, 1) for bent in found], axis=1)
+        columns = []
+        with _derivatives():
+            for column in range(self.k):
+                question = Question(self.ask, self.this.n, True, of, column)
+                bent, _ = self._from_layer("curvature", _curvature, self.activations, of, question)
+                columns.append(channels_first(bent, last, 1))
+        return np.stack(columns, axis=1)
+
+    def diagonals(self) -> tuple[Gradients, Gradients]:
+        found = [[np.zeros((self.k, a.size), a.dtype) for _ in range(2)] for a in self.activations]
+        for i, elements, moves in steps(self.activations.shape):
+            of, rows = np.full(len(moves), i), np.broadcast_to(self.activations[i], moves.shape)
+            question = Question(self.ask, self.this.n, False, of)
+            with _derivatives():
+                (arrays, changes), facts = self._from_layer("moved", _moved, rows, of, question, moves)
+                for order, values in zip(found[i], question.bend_along(facts, arrays, changes), strict=True):
+                    order[:, elements] = values.T
+        second, third = (np.stack([orders[o] for orders in found]) for o in range(2))
+        shape = (len(found), self.k, *self.activations.shape[1:])
+        return second.reshape(shape), third.reshape(shape)
 
     def biases(self) -> list[Any]:
-        raise NotImplementedError
+        this = replace(self.this, places=(), gradients=True, guided=False)
+        flat, facts = this.flat(), Facts()
+        graph = compiled(
+            this,
+            ("biases", *this.signature, *relaxed(flat)),
+            lambda: trace(this, _biases(this, facts), facts, flat, []),
+        )
+        found = graph.ask(Question(self.ask, this.n, True, np.arange(this.n)), flat)
+        return [values for tensor in found if (values := tensor.numpy()).any()]
 
     def _passed(self, this: Pass, images: Any, of: Rows) -> tuple[Question, Found]:
         """One pass with other images."""
@@ -78,18 +98,33 @@ class Again:
         turned = np.moveaxis(images, 1, -1) if this.batch.channels_last else images
         return question, passed(this, this.changed(turned, partial(tf.gather, indices=of)), question)
 
-    def _from_layer(self, what: str, make: Callable[..., Any], activations: Any, of: Rows, question: Question) -> Any:
+    def _from_layer(
+        self, what: str, make: Callable[..., Any], activations: Any, of: Rows, question: Question, *more: Any
+    ) -> tuple[Any, Facts]:
         """What a graph finds that goes on from these in place of the layer's output."""
         this = replace(self.this, gradients=False, guided=False)
-        given = np.moveaxis(activations, 1, -1) if this.places[0].channels_last else activations
-        flat, more = this.flat(), [tf.constant(of, tf.int64), tf.constant(given, self.activations.dtype)]
+        last, dtype = this.places[0].channels_last, self.activations.dtype
+        given = (tf.constant(np.moveaxis(a, 1, -1) if last else a, dtype) for a in (activations, *more))
+        flat, rows = this.flat(), [tf.constant(of, tf.int64), *given]
         facts = Facts()
         graph = compiled(
             this,
-            (what, *this.signature, *relaxed(flat), *relaxed(more)),
-            lambda: trace(this, make(this, facts, self.runs), facts, flat, more),
+            (what, *this.signature, *relaxed(flat), *relaxed(rows)),
+            lambda: trace(this, make(this, facts, self.runs), facts, flat, rows),
         )
-        return graph.ask(question, flat, *more)
+        return graph.ask(question, flat, *rows), graph.facts
+
+
+@contextmanager
+def _derivatives() -> Iterator[None]:
+    """LayerError where TensorFlow lacks a further derivative."""
+    try:
+        yield
+    except LookupError as error:
+        raise LayerError(
+            f"an operation between this layer and the score has no further derivatives in TensorFlow ({error}): choose "
+            "a later layer, or a method that needs the gradient alone"
+        ) from error
 
 
 def _tail(this: Pass, facts: Facts, runs: int) -> Callable[..., Any]:
@@ -145,6 +180,71 @@ def _curvature(this: Pass, facts: Facts, runs: int) -> Callable[..., Any]:
         return bent + inner.gradient(connected, given, bends)
 
     return body
+
+
+def _moved(this: Pass, facts: Facts, runs: int) -> Callable[..., Any]:
+    """The graph to the asked outputs, and the first three derivatives of those that are floats along a direction."""
+    forward, logit = _forward(this, runs), this.logit
+
+    def body(number: Any, flat: list[Any], of: Any, given: Any, move: Any) -> Any:
+        arrays: list[Any] = []
+
+        def at(t: Any) -> list[Any]:
+            rows = given + tf.reshape(t, [-1, *[1] * (len(given.shape) - 1)]) * move
+            arrays[:] = noted(facts, forward(flat, of, rows), logit)
+            return [array for array in arrays if array.dtype.is_floating]
+
+        changes = derivatives(at, tf.zeros(tf.shape(given)[:1], given.dtype))
+        return arrays, changes
+
+    return body
+
+
+def _biases(this: Pass, facts: Facts) -> Callable[..., Any]:
+    """The graph to d score / d b times b at every position, (n, k, c, *s), for each bias."""
+    run, net_ref, space, logit = runner(this), ref(this.net), this.space, this.logit
+
+    def body(number: Any, flat: list[Any]) -> Any:
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+
+            def watch(place: int, output: Any) -> Any:
+                following = tf.identity(output)
+                tape.watch(following)
+                return following
+
+            with watch_biases(net_ref(), space, watch, _along) as seen:
+                _, outputs = run(flat, lambda place, array, run: array, call)
+        arrays = noted(facts, outputs, logit)
+        if not seen.places:
+            return []
+        each = {i: tape.gradient(a, seen.places) for i, a in enumerate(arrays) if a.dtype.is_floating}
+        facts.connected = [i for i, found in each.items() if any(slope is not None for slope in found)]
+        connected = [arrays[i] for i in facts.connected]
+
+        def ask(number: Any, *arrays: Any) -> list[Any]:
+            return asked(number).answer(facts, (), arrays)
+
+        seeds = tf.py_function(ask, [number, *arrays], [array.dtype for array in connected])
+        slopes = pull_back(tape, connected, seen.places, seeds)
+        return [_times(*found) for found in zip(slopes, seen.biases, seen.lasts, strict=True)]
+
+    return body
+
+
+def _times(slopes: Any, bias: Any, last: bool) -> Any:
+    """Gradients (n, k, ...) times a bias, for each image or for all, as (n, k, c, *s)."""
+    rank = len(slopes.shape)
+    if len(bias.shape) == rank - 1:
+        bias = bias[:, None]
+    product = full_precision(slopes) * full_precision(bias)
+    return tf.transpose(product, [0, 1, rank - 1, *range(2, rank - 1)]) if last else product
+
+
+def _along(function: Callable[[Any], Any], x: Any) -> tuple[Any, Any]:
+    """y and J x."""
+    with tf.autodiff.ForwardAccumulator(x, x) as along:
+        y = function(x)
+    return y, along.jvp(y, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
 def _forward(this: Pass, runs: int) -> Callable[..., Any]:

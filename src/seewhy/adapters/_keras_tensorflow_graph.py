@@ -6,7 +6,6 @@ through the tail. So the target is an input: another class, or any function, doe
 the layers' outputs alone records only what follows them.
 """
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,29 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from seewhy.adapter import Ask
 from seewhy.adapters._checks import NO_GRADIENT
-from seewhy.adapters._keras_pass import Pass, call, class_values, compiled, flatten, guiding, pack, runner, slot
+from seewhy.adapters._keras_pass import Pass, call, compiled, flatten, runner, slot
+from seewhy.adapters._keras_swapped import guiding
+from seewhy.adapters._keras_tensorflow_question import Facts, Question, asked, full_precision
 from seewhy.errors import LayerError, SeewhyError
 from seewhy.outputs import before_heads, map_arrays
-from seewhy.types import Rows
 
 HEADS = {"Softmax": "softmax", "LogSoftmax": "log-softmax", "Sigmoid": "sigmoid"}
 """The graph's operations that can be a final activation."""
-
-
-@dataclass
-class Facts:
-    """What tracing told of the model: the structure of its outputs, and how they hang together."""
-
-    raw: Any = None
-    asked: Any = None
-    """The outputs, with logits in place of the class scores where they are asked for."""
-    head: str | None = None
-    connected: Sequence[int] = ()
-    """Which of the asked outputs are floats that the layers have a part in."""
-    runs: Sequence[int] = ()
-    """How often each layer ran."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +37,7 @@ class Found:
     facts: Facts
 
 
-def passed(this: Pass, flat: list[Any], question: "Question") -> Found:
+def passed(this: Pass, flat: list[Any], question: Question) -> Found:
     """One pass through the model with these inputs; what is asked of them is then in the question."""
     signature = relaxed(flat)
     facts = Facts()
@@ -74,74 +59,6 @@ def channels_first(tensor: Any, last: bool, axis: int) -> npt.NDArray[Any]:
     return np.moveaxis(values, -1, axis) if last else values
 
 
-# ---- the question ----------------------------------------------------------------------------------------
-
-_numbers = itertools.count()
-_questions: dict[int, "Question"] = {}
-"""What the passes that run now ask, by the number that each pass takes along."""
-
-
-@dataclass
-class Question:
-    """What is asked in a pass, and what came of it."""
-
-    ask: Ask
-    n: int
-    gradients: bool
-    of: Rows | None = None
-    """In a further pass: which image of the batch each row was made from."""
-    column: int | None = None
-    """Which target's curvature is wanted."""
-    scores: Any = None
-    classes: npt.NDArray[np.float32] | None = None
-    error: BaseException | None = None
-
-    def answer(self, facts: Facts, shapes: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
-        """d scores (n, k) / d each connected output, as (k, *its shape)."""
-        try:
-            if self.of is None:
-                came = (tuple(shape.numpy().tolist()) for shape in shapes)
-                self.classes = class_values(pack(facts.asked, arrays), came, self.n)
-            floats = [arrays[i] for i in facts.connected]
-            with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-                tape.watch(floats)
-                self.scores = scores = self._asked(facts, arrays)
-            if not self.gradients:
-                return []
-            seeds = tf.eye(scores.shape[1], batch_shape=scores.shape[:1], dtype=scores.dtype)
-            slopes = [tape.gradient(scores, floats, seeds[:, j]) for j in range(scores.shape[1])]
-            if self.of is None and all(slope is None for row in slopes for slope in row):
-                raise LayerError(NO_GRADIENT)
-            return [
-                tf.stack([tf.zeros_like(array) if row[i] is None else row[i] for row in slopes])
-                for i, array in enumerate(floats)
-            ]
-        except BaseException as error:  # raised once the graph has run, since TensorFlow would log it at length
-            self.error = error
-            return [tf.zeros_like(arrays[i])[None] for i in facts.connected]
-
-    def bend(self, facts: Facts, arrays: Sequence[Any], changes: Sequence[Any]) -> list[Any]:
-        """Of one target, d score / d each connected output, and how it changes while the outputs do."""
-        floats = [arrays[i] for i in facts.connected]
-        try:
-            with tf.GradientTape(watch_accessed_variables=False) as outer:
-                outer.watch(floats)
-                with tf.GradientTape(watch_accessed_variables=False) as inner:
-                    inner.watch(floats)
-                    score = self._asked(facts, arrays)[:, self.column]
-                slopes = inner.gradient(score, floats, unconnected_gradients="zero")
-            bends = outer.gradient(slopes, floats, list(changes), unconnected_gradients="zero")
-            return [*slopes, *bends]
-        except BaseException as error:
-            self.error = error
-            return [tf.zeros_like(array) for array in (*floats, *floats)]
-
-    def _asked(self, facts: Facts, arrays: Sequence[Any]) -> Any:
-        outputs = pack(facts.asked, [full_precision(array) for array in arrays])
-        scores = self.ask(outputs, self.classes) if self.of is None else self.ask.again(outputs, self.of)
-        return tf.convert_to_tensor(scores)
-
-
 # ---- the graph -------------------------------------------------------------------------------------------
 
 
@@ -153,20 +70,11 @@ class Graph:
 
     def ask(self, question: Question, *given: Any) -> Any:
         """What the graph makes of this while it asks this question; what is raised by those asked is raised here."""
-        number = next(_numbers)
-        _questions[number] = question
-        try:
+        with question.numbered() as number:
             found = self.run(tf.constant(number, tf.int64), *given)
-        finally:
-            del _questions[number]
         if question.error is not None:
             raise question.error
         return found
-
-
-def asked(number: Any) -> Question:
-    """The question of this number."""
-    return _questions[int(number)]
 
 
 def relaxed(flat: Sequence[Any]) -> list[Any]:
@@ -222,7 +130,7 @@ def _body(this: Pass, facts: Facts) -> Callable[[Any, list[Any]], Any]:
             return asked(number).answer(facts, given[:count], given[count:])
 
         seeds = tf.py_function(ask, [number, *map(tf.shape, activations), *arrays], types)
-        slopes = _pull_back(tape, [arrays[i] for i in facts.connected], activations, seeds) if gradients else []
+        slopes = pull_back(tape, [arrays[i] for i in facts.connected], activations, seeds) if gradients else []
         return [full_precision(a) for a in activations], [full_precision(s) for s in slopes], flatten(outputs)
 
     return body
@@ -254,7 +162,7 @@ def _connected(tape: Any, arrays: Sequence[Any], activations: Sequence[Any]) -> 
     return [i for i, found in slopes.items() if any(slope is not None for slope in found)]
 
 
-def _pull_back(tape: Any, outputs: Sequence[Any], activations: Sequence[Any], seeds: Sequence[Any]) -> list[Any]:
+def pull_back(tape: Any, outputs: Sequence[Any], activations: Sequence[Any], seeds: Sequence[Any]) -> list[Any]:
     """Seeds (k, *output) taken back through the tail: at each place d scores / d activations, (n, k, ...)."""
     for seed, output in zip(seeds, outputs, strict=True):
         seed.set_shape([None, *output.shape])
@@ -296,7 +204,3 @@ def _relu6(x: Any) -> Any:
 
 GUIDED = {"relu": tf.custom_gradient(_relu), "relu6": tf.custom_gradient(_relu6)}
 """The twins of tf.nn's functions that hand back only what is positive."""
-
-
-def full_precision(tensor: Any) -> Any:
-    return tf.cast(tensor, tf.float32) if tensor.dtype in (tf.float16, tf.bfloat16) else tensor

@@ -1,6 +1,6 @@
 """Keras on PyTorch: as in the torch adapter, but that Keras calls its layers without forward hooks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -8,13 +8,13 @@ from typing import Any
 import keras
 import torch
 from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
 
 from seewhy.adapter import Ask
-from seewhy.adapters import _torch_capture, _torch_pass
-from seewhy.adapters._keras_layers import channels_last, named_layers
+from seewhy.adapters import _keras_biases, _torch_capture, _torch_pass
 from seewhy.adapters._keras_pass import Pass, Place, call, pack
-from seewhy.adapters._keras_taps import Witness, tapped
-from seewhy.adapters._torch_biases import Watch, watch_biases
+from seewhy.adapters._keras_taps import tapped
+from seewhy.adapters._torch_biases import Bias, Watch, along, watch_biases
 from seewhy.adapters._torch_precision import full_precision
 from seewhy.adapters._torch_quiet import undisturbed
 from seewhy.types import INPUT, Capture, Rows
@@ -44,7 +44,7 @@ def capture(this: Pass, ask: Ask) -> list[Capture]:
     cut = _torch_pass.Pass(
         this.net, [_point(place) for place in this.places], _point(Place(INPUT, INPUT, this.batch.channels_last)),
         this.n, this.space, this.cast(this.batch.image), inputs, partial(call, this.net), tapped,
-        lambda: undisturbed(_wrapped(this.net)), lambda: _watch_biases(this.net, this.n, this.space),
+        lambda: undisturbed(_wrapped(this.net)), partial(_biases, this),
     )  # fmt: skip
     with cut.quiet():
         return _torch_capture.capture(cut, ask, gradients=this.gradients, logit=this.logit, guided=this.guided)
@@ -55,26 +55,17 @@ def _point(place: Place) -> _torch_pass.Point:
 
 
 @contextmanager
-def _watch_biases(net: Any, n: int, space: Sequence[int]) -> Iterator[Watch]:
-    """Note the layers that have weights and no layers inside, and those of the modules of PyTorch in the model."""
-    lasts = channels_last(net)
-    with watch_biases(_wrapped(net), n, space) as watch:
-
-        def witness(name: str, layer: Any) -> Witness:
-            def told(call: Callable[..., Any], args: Any, kwargs: Any, output: Any) -> None:
-                watch.note(name, layer, call, args, kwargs, output, lasts[name])
-
-            return Witness(told)
-
-        layers = {
-            layer: witness(name, layer)
-            for name, layer in named_layers(net).items()
-            if getattr(layer, "weights", None)
-            and not isinstance(layer, keras.layers.TorchModuleWrapper)
-            and not list(layer._flatten_layers(include_self=False))
-        }
-        with tapped(layers):
-            yield watch
+def _biases(this: Pass) -> Iterator[Watch]:
+    """Note every bias that Keras's layers and the modules of PyTorch among them add, in a pass with grad on."""
+    in_keras = _keras_biases.watch_biases(
+        this.net, this.space, lambda i, output: output, lambda f, x: along(f, x.detach())
+    )
+    with watch_biases(_wrapped(this.net), this.n, this.space) as watch, in_keras as seen:
+        yield watch
+    watch.layers += len(seen.places)
+    for output, bias, last in zip(seen.places, seen.biases, seen.lasts, strict=True):
+        if bool((bias != 0).any()):
+            watch.found.append(Bias(get_gradient_edge(output), bias.detach(), last))
 
 
 def _wrapped(net: Any) -> torch.nn.ModuleList:

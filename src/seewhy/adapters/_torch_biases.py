@@ -103,7 +103,7 @@ def _bias(name: str, layer: Any, again: Callable[[Tensor], Tensor], x: Tensor, o
         bias = layer.bias.detach()
         return bias if isinstance(layer, nn.Linear) else bias.reshape(-1, *[1] * (output.ndim - 2))
     try:
-        y, grown = _along(again, x.detach())
+        y, grown = along(again, x.detach())
     except RuntimeError as problem:
         raise LayerError(
             f"the bias of the layer {name!r} ({type(layer).__name__}) cannot be found: expected layers that "
@@ -113,7 +113,7 @@ def _bias(name: str, layer: Any, again: Callable[[Tensor], Tensor], x: Tensor, o
     return bias if bool((bias != 0).any()) else None
 
 
-def _along(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+def along(function: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
     """y and J x, by the gradient of the gradient: few layers have a derivative in forward mode."""
     with torch.enable_grad():
         leaf = x.requires_grad_(True)

@@ -12,6 +12,8 @@ from importlib import import_module
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 
 from seewhy.errors import MissingPackageError
 
@@ -24,11 +26,12 @@ if int(keras.__version__.partition(".")[0]) < 3:  # before what follows is impor
 from seewhy.adapter import Ask
 from seewhy.adapters import _keras_layers
 from seewhy.adapters._keras_applications import describe
+from seewhy.adapters._keras_compiled import once
 from seewhy.adapters._keras_inputs import Batch, Pictures, is_batch, place, place_photos, size
 from seewhy.adapters._keras_layers import channels_last, check
-from seewhy.adapters._keras_pass import Pass, Place, flatten, form, once
+from seewhy.adapters._keras_pass import Pass, Place, flatten, form, pack
 from seewhy.adapters._keras_randomised import randomised
-from seewhy.types import INPUT, Capture, LayerInfo
+from seewhy.types import INPUT, Capture, LayerInfo, Rows
 
 __all__ = [
     "capture",
@@ -43,6 +46,7 @@ __all__ = [
     "place_photos",
     "randomised",
     "size",
+    "vary",
 ]
 
 
@@ -60,6 +64,14 @@ def _backend() -> Any:
 def pictures(batch: Batch) -> Pictures:
     """Image i of the first input with spatial axes, as NumPy (c, *s)."""
     return Pictures(batch)
+
+
+def vary(net: Any, batch: Batch, images: npt.NDArray[np.float32], of: Rows) -> Batch:
+    """Placed inputs with these images (m, c, *s) in place of the first image input, and the others to match."""
+    turned = np.moveaxis(images, 1, -1) if batch.channels_last else images
+    this = Pass(net, (), batch, size(batch)[0], gradients=False, logit=False)
+    flat = this.changed(turned, lambda array: keras.ops.take(array, of, axis=0))
+    return place(net, pack(batch.inputs, flat))
 
 
 def find_layer(net: Any, layer: object) -> tuple[str, Any]:

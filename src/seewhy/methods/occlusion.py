@@ -4,17 +4,13 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
 from array_api_compat import array_namespace, device
 
 from seewhy.errors import InputError
-from seewhy.masking import images_of, per_axis, row_bytes, separable, settle
+from seewhy.masking import images_of, row_bytes, separable, settle, windows_over
 from seewhy.methods._passes import further
 from seewhy.stream import MEMORY, rows_within, run
 from seewhy.types import Array, Capture, Maps, method
-
-PARTS = 8
-"""Unless told, a window is an eighth of the image long, and moves by half its length."""
 
 
 @method(paper="Zeiler and Fergus 2014, arXiv:1311.2901", gradients=False, cost="many passes", at_input=True)
@@ -48,14 +44,8 @@ def occlusion(
     again, X = further(capture), capture.activations
     xp = array_namespace(X)
     n, _, *s = X.shape
-    sides = per_axis("window", window if window is not None else [max(-(-length // PARTS), 1) for length in s], len(s))
-    moves = per_axis("stride", stride if stride is not None else [max(side // 2, 1) for side in sides], len(s))
-    if any(move > side for move, side in zip(moves, sides, strict=True)):
-        raise InputError(f"expected a stride of at most the window, which leaves no pixel out, got {moves} for {sides}")
-    if any(side > length for side, length in zip(sides, s, strict=True)):
-        raise InputError(f"expected a window within the image of {tuple(s)}, got {sides}")
     colour = _fill(fill, X)
-    covers = [_covers(*axis) for axis in zip(s, sides, moves, strict=True)]  # (windows, length) for each axis
+    covers = windows_over(s, window, stride)  # (windows, length) for each axis
     windows = [len(cover) for cover in covers]
     count = prod(windows)
     rows = rows_within(memory, row_bytes(X), row_bytes(X[:, :1, ...]))
@@ -75,13 +65,6 @@ def occlusion(
         share = xp.asarray(share, dtype=lost.dtype, device=device(lost))
         lost = xp.moveaxis(xp.tensordot(lost, share, axes=([axis], [1])), -1, axis)
     return lost
-
-
-def _covers(length: int, side: int, move: int) -> npt.NDArray[np.float64]:
-    """Which positions each window along an axis covers: 1 or 0, (windows, length)."""
-    starts = np.arange(-(-(length - side) // move) + 1) * move
-    apart = np.arange(length) - starts[:, None]
-    return ((apart >= 0) & (apart < side)).astype(np.float64)
 
 
 def _fill(fill: object, X: Array) -> Array:
