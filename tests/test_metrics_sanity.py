@@ -24,6 +24,7 @@ METRICS = [(parameter_randomisation, "randomised"), (class_sensitivity, "others"
 def case(evidence, **more):
     evidence = np.asarray(evidence, np.float32)
     image = np.zeros((3, *evidence.shape), np.float32)
+    more = {field: tuple(np.asarray(one, np.float32) for one in maps) for field, maps in more.items()}
     return Case(evidence, evidence, image, 0.5, 1.0, lambda images, asked="probability": np.zeros(len(images)), **more)
 
 
