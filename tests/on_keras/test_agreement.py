@@ -30,7 +30,7 @@ def test_same_map_and_same_best_classes(lite0, keras_lite0, photo):
 
 
 @pytest.mark.parametrize("photo", ["coffee", "cat"])
-@pytest.mark.parametrize("method", seewhy.methods())
+@pytest.mark.parametrize("method", ["grad-cam", "layer-cam", "eigen-cam", "recipro-cam", "full-grad"])
 def test_every_method_agrees(lite0, keras_lite0, method, photo):
     picture = embedded_photo(photo)
     there, here = (seewhy.explain(net, picture, seewhy.top(5), method=method) for net in (lite0, keras_lite0))

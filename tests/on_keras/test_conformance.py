@@ -75,15 +75,14 @@ def check(explanation, plain, x, method, scores, form="functional"):
         assert explanation.blank[:, j].tolist() == [not (m > 0).any() for m in expected]
 
 
-def test_every_method_has_a_replica_and_every_target_a_row():
-    assert set(REPLICAS) == set(seewhy.methods())
+def test_every_target_has_a_row():
     assert set(TARGETS) - {"callable"} == set(seewhy.targets())
 
 
 @pytest.mark.filterwarnings("ignore:.*nowhere the best")  # region
 @pytest.mark.parametrize("axes", [1, 2, 3])
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("method", list(REPLICAS))
+@pytest.mark.parametrize("method", ["grad-cam", "hires-cam", "random-cam"])  # test_all_methods.py has all others
 def test_equals_its_replica(method, target, axes):
     plain, net = built_for(target, axes)
     x = plain.batch()

@@ -62,8 +62,8 @@ def test_the_model_is_as_it_was(score):
     net, x = trainable(), Plain().batch().astype("float32")
     predicted = net.predict(x, verbose=0)
     before = snapshot(net)
-    for method in seewhy.methods():
-        with suppress(LayerError):  # the model has no ReLU to be guided at, no linear head alone
+    for method in ("grad-cam", "ablation-cam", "shapley-cam", "score-cam", "gradient", "guided-backprop", "full-grad"):
+        with suppress(LayerError):  # no ReLU to be guided at; TensorFlow has no second derivative of softsign
             seewhy.explain(net, x, seewhy.top(2), method=method, score=score)
     seewhy.layers(net, x)
     assert snapshot(net) == before
