@@ -44,7 +44,7 @@ def test_methods_agree(lite0, keras_lite0, method, photo):
     there, here = (seewhy.explain(net, picture, seewhy.top(5), method=method) for net in (lite0, keras_lite0))
     assert here.labels == there.labels
     wanted, maps = there.maps.numpy()[0], numbers(here.maps)[0]
-    bound = 5e-4 if method == "full-grad" else 1e-4  # FullGrad adds up the gradients of all layers
+    bound = 1e-3 if method == "full-grad" else 1e-4  # in float64 they agree to 1e-15: float32 rounds at every layer
     for j in range(5):  # each by its own maximum; seen: below 1e-5 on every backend
         assert wanted[j].max() > 0
         assert np.abs(maps[j] - wanted[j]).max() <= bound * wanted[j].max()

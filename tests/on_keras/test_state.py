@@ -63,7 +63,7 @@ def test_the_model_is_as_it_was(score):
     predicted = net.predict(x, verbose=0)
     before = snapshot(net)
     for method in ("grad-cam", "ablation-cam", "shapley-cam", "score-cam", "gradient", "guided-backprop", "full-grad"):
-        with suppress(LayerError):  # no ReLU to be guided at; on TensorFlow softsign has no second derivative
+        with suppress(LayerError):  # no ReLU to be guided at; TensorFlow has no second derivative of softsign
             seewhy.explain(net, x, seewhy.top(2), method=method, score=score)
     seewhy.layers(net, x)
     assert snapshot(net) == before
