@@ -1,5 +1,6 @@
 """Shapes are checked in every test: jaxtyping is imported before seewhy, and its hook has beartype check them."""
 
+import os
 from pathlib import Path
 
 import jaxtyping
@@ -11,7 +12,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 matplotlib.use("Agg")
-torch.set_num_threads(2)
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
 import cpu_torchvision  # noqa: E402
 

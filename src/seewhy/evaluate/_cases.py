@@ -65,7 +65,7 @@ def cases(setting: Setting, photo: Prepared) -> Iterator[tuple[NamedMethod, Case
     for method in setting.methods:
         try:
             start = time.perf_counter()
-            [[found]] = explainer.ask(inputs, [asked], [method])
+            [[found]] = explainer.ask_prepared(inputs, [asked], [method])
             seconds = time.perf_counter() - start
             yield method, _case(setting, photo, model, method, found, seconds, asked[0], others)
         except SeewhyError as error:
@@ -79,7 +79,7 @@ def _case(
     target, explainer, space = model.targets[0], setting.explainer, model.image.shape[1:]
 
     def evidence(by: Explainer, question: Any) -> tuple[npt.NDArray[np.float32], ...]:
-        [[explained]] = by.ask(photo.inputs, [question], [method])
+        [[explained]] = by.ask_prepared(photo.inputs, [question], [method])
         return tuple(laid(explained, space)[0])
 
     score = float(to_numpy(found.scores)[0, 0])
@@ -131,5 +131,5 @@ class _Explain:
         placed = adapter.vary(net, self.inputs.placed, np.asarray(images, np.float32), np.zeros(m, np.intp))
         whole = Geometry(tuple(space), tuple((0.0, float(length)) for length in space))
         inputs = Inputs(placed, (View(whole, None),) * m, True)
-        [[found]] = self.explainer.ask(inputs, [[self.target]] * m, [self.method])
+        [[found]] = self.explainer.ask_prepared(inputs, [[self.target]] * m, [self.method])
         return laid(found, space)[:, 0]

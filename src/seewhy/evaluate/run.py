@@ -11,7 +11,7 @@ import numpy as np
 
 from seewhy.catalog import NamedMethod
 from seewhy.compare import Asked, named
-from seewhy.errors import InputError, LayerError, SeewhyError, TargetError
+from seewhy.errors import InputError, LayerError, SeewhyError, TargetError, UnknownNameError
 from seewhy.evaluate._cases import Prepared, Setting, cases
 from seewhy.evaluate._controls import CONTROLS, with_controls
 from seewhy.evaluate._model import ask_model
@@ -208,7 +208,10 @@ def _resumed(table: Table, state: str | Path | None) -> Table:
     """What an interrupted run has measured already."""
     if state is None or not Path(state).exists():
         return table
-    kept = open_table(state, [c.make for c in table.columns if c.make.__module__.partition(".")[0] != "seewhy"])
+    try:
+        kept = open_table(state, [c.make for c in table.columns if c.make.__module__.partition(".")[0] != "seewhy"])
+    except UnknownNameError as error:  # a metric of somebody's own that is not asked for now
+        raise InputError(f"{state} holds a run of other metrics: give another file, or remove it") from error
     for what in ("model", "methods", "metrics"):
         if getattr(kept, what) != getattr(table, what):
             raise InputError(
