@@ -328,3 +328,24 @@ def test_as_a_real_command(coffee, tmp_path):
     assert json.loads(line)["targets"][0]["label"] == "espresso"
     assert done.stderr.splitlines()[0] == "error: nowhere.jpg does not exist"
     assert (tmp_path / "coffee_cam.jpg").exists()
+
+
+def test_evaluate_prints_a_table_and_keeps_it(run, coffee):
+    cat = embedded_photo("cat").path
+    asked = ["evaluate", coffee, cat, "missing.jpg", "--methods", "grad-cam", "--metrics", "sparseness,average-drop"]
+    code, out, err = run(*asked, "--out", "results")
+    assert code == 0 and "grad-cam" in out and "random-cam (control)" in out and "2 photos, lite0" in out
+    assert "missing.jpg does not exist" in err and "2 metrics: about" in err
+    assert sorted(os.listdir("results")) == ["table.csv", "table.json", "table.png"]
+    code, again, err = run(*asked, "--out", "results", "--json")  # it is all there already, but for the missing one
+    assert code == 0 and json.loads(again)["values"]["grad-cam"]["sparseness"] > 0
+    assert "'pointing-game' needs annotations" in run("evaluate", coffee, "--metrics", "pointing-game")[2]
+    assert "expected a folder" in run("evaluate", coffee, "--out", "table.csv")[2]
+
+
+def test_metrics_are_listed_with_their_direction(run):
+    code, out, _ = run("metrics")
+    assert code == 0
+    for name in seewhy.metrics():
+        assert name in out
+    assert "higher" in out and "lower" in out and "arXiv:1806.07421" in out
