@@ -10,8 +10,8 @@ from seewhy.types import LayerInfo
 def sweep(infos: Sequence[LayerInfo]) -> list[str]:
     """The last layer to finish at each resolution, from the finest on: what the network sees, stage by stage.
 
-    Lengths nearer to each other than to a halving, as after a padding, are one resolution: that of most layers counts. What
-    comes before the first convolution or after the default layer is left out, and so is what has a single position
+    Lengths nearer to each other than to a halving, as after a padding, are one resolution: that of most layers counts.
+    What comes before the first convolution or after the default layer is left out, and so is what has a single position
     along an axis.
 
     >>> sides = {"rescale": 18, "conv1": 9, "block1": 9, "pad": 10, "block2": 4}
