@@ -25,8 +25,9 @@ def check_fuse(fuse: str | None, signed: bool) -> str | None:
 def fuse_maps(maps: Sequence[Array], fuse: str) -> Array:
     """Maps (n, k, *s) of several layers on the finest of their grids: the largest value, the mean or the product.
 
-    Layers differ in their units, so each map is rectified and divided by its highest value first, as LayerCAM does
-    before it fuses (Jiang et al. 2021, section III-D): the result goes from 0 to 1 and has no unit.
+    Layers differ in their units, so each map is rectified, laid on that grid and divided by its highest value before
+    they meet: the result goes from 0 to 1 and has no unit. LayerCAM (Jiang et al. 2021) fuses by "max" too, but scales
+    shallow layers by a tanh as well.
     """
     space = [max(lengths) for lengths in zip(*(m.shape[2:] for m in maps), strict=True)]
     scaled = [_to_one(upsample(rectify(m), space)) for m in maps]
