@@ -93,6 +93,8 @@ def test_an_explainer_of_several_layers_says_what_to_do(net, x):
     for layer, words in ([[], "got none"], [["pool", "pool"], "given twice"], [["pool", "poool"], "did you mean"]):
         with pytest.raises(seewhy.SeewhyError, match=words):
             seewhy.Explainer(net, layer=layer)
+    with pytest.raises(seewhy.SeewhyError, match=r"fuse= makes one map of several layers"):
+        seewhy.Explainer(net, layer="pool", fuse="max")
     with pytest.raises(seewhy.SeewhyError, match=r"way to fuse layers 'sum': known: max, mean, product"):
         seewhy.Explainer(net, layer=["features", "pool"], fuse="sum")
 
@@ -115,6 +117,8 @@ def test_all_layers_are_the_last_at_each_resolution(net, x):
         for name, side in zip("abcde", (180, 90, 45, 23, 12), strict=True)
     ]
     assert sweep(odd) == list("abcde")
+    bare = [LayerInfo(name, "", (8, side, side), name == "c") for name, side in zip("abc", (30, 28, 26), strict=True)]
+    assert sweep(bare) == ["c"]
 
 
 def test_a_sheet_of_layers(net, tmp_path):

@@ -89,6 +89,19 @@ def spelled(name: str) -> str:
     return name.replace("++", "-plus-plus").replace("_", "-")
 
 
+def options(kind: str, name: str) -> list[str]:
+    """The options of a method or metric, as they are written: with their defaults.
+
+    >>> options("methods", "random-cam")
+    ['seed=0']
+    """
+    try:
+        parameters = signature(get(kind, name)).parameters.values()
+    except SeewhyError:
+        return []
+    return [f"{p.name}={p.default!r}" for p in parameters if p.kind is Parameter.KEYWORD_ONLY]
+
+
 def summary(kind: str, name: str) -> str:
     """The first line of an object's docstring; of a plugin that does not load, why."""
     try:

@@ -23,6 +23,7 @@ from seewhy.outputs import (
     class_candidates,
     class_scores,
     is_ambiguous,
+    is_array,
     looks_like_probabilities,
     map_arrays,
     probabilities,
@@ -89,7 +90,7 @@ class Explainer:
         self.logit = score == "logit"
         self.method = catalog.as_method(method, options)
         self.signed = signed
-        self.fuse = check_fuse(fuse, signed)
+        self.fuse = check_fuse(fuse, signed, several=layer == "all" or isinstance(layer, list | tuple))
         self.augment = variations(augment) if augment is not None else None
         self._said = self._in_range = False
         self._layers = self._given_layers(layer)
@@ -161,7 +162,7 @@ class Explainer:
         # 2. weigh the channels, 3. combine them
         with self.adapter.full_precision():
             maps = method.function(capture, **method.options)
-            _check(maps, capture, space if method.info.pixels else None, method.name)
+            maps = _checked(maps, capture, space if method.info.pixels else None, method.name)
             if self.augment is not None:
                 if maps.ndim - 2 != len(space):
                     raise LayerError(
@@ -342,17 +343,19 @@ def layers(model: Any, images: Any = None, **options: Any) -> list[LayerInfo]:
     return explainer.adapter.layers(explainer.net, explainer.prepare(images).placed)
 
 
-def _check(maps: Any, capture: Capture, space: tuple[int, ...] | None, method: str) -> None:
+def _checked(maps: Any, capture: Capture, space: tuple[int, ...] | None, method: str) -> Any:
     expected = (*capture.scores.shape, *(space or capture.activations.shape[2:]))
-    if tuple(maps.shape) != expected:
-        raise InputError(
-            f"the method {method!r} must return maps (n, k, *s) of shape {expected}, got {tuple(maps.shape)}"
-        )
+    if isinstance(capture.activations, np.ndarray) and is_array(maps):
+        maps = np.asarray(maps)  # a method of one's own may return tensors of TensorFlow
+    if not is_array(maps) or tuple(maps.shape) != expected:
+        came = tuple(maps.shape) if is_array(maps) else type(maps).__name__
+        raise InputError(f"the method {method!r} must return maps (n, k, *s) of shape {expected}, got {came}")
     if not is_finite(maps) or not is_finite(capture.scores):
         raise OutputError(
             "the score or its map holds NaN or infinite values: the gradient overflowed, or the target "
             "divides by zero; try the model in float32"
         )
+    return maps
 
 
 def _is_flat(capture: Capture) -> npt.NDArray[np.bool_]:

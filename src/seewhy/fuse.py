@@ -13,8 +13,10 @@ from seewhy.types import Array
 WAYS = ("max", "mean", "product")
 
 
-def check_fuse(fuse: str | None, signed: bool) -> str | None:
+def check_fuse(fuse: str | None, signed: bool, several: bool) -> str | None:
     """The way, once it is known to make sense."""
+    if fuse is not None and not several:
+        raise InputError("fuse= makes one map of several layers: give them, layer=[...] or layer='all'")
     if fuse is not None and signed:
         raise InputError("signed maps are not fused, since each is scaled to 0 to 1 first: leave out signed or fuse")
     if fuse is not None and fuse not in WAYS:

@@ -29,7 +29,9 @@ def sweep(infos: Sequence[LayerInfo]) -> list[str]:
             stages.setdefault(tuple(map(round, halvings)), []).append(info)
     found = []
     for stage in stages.values():
-        [(most, _)] = Counter(info.shape[1:] for info in stage).most_common(1)
-        found.append(next(info for info in reversed(stage) if info.shape[1:] == most))
+        shapes = Counter(info.shape[1:] for info in reversed(stage))  # of equally many the last
+        [(most, _)] = shapes.most_common(1)
+        last_of = next(info for info in reversed(stage) if info.shape[1:] == most)
+        found.append(next((info for info in stage if info.default), last_of))
     place = {info.name: i for i, info in enumerate(infos)}
     return sorted((info.name for info in found), key=place.__getitem__)
