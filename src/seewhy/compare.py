@@ -9,7 +9,7 @@ from seewhy.explain import Explainer
 from seewhy.explanations import Explanations
 from seewhy.types import Method
 
-Asked: TypeAlias = str | Method | tuple[str | Method, Mapping[str, Any]]
+Asked: TypeAlias = str | Method | NamedMethod | tuple[str | Method, Mapping[str, Any]]
 """A method, alone or with its options."""
 
 DEFAULT = ("grad-cam", "grad-cam-plus-plus", "hires-cam", "layer-cam", "eigen-cam", "random-cam")

@@ -102,6 +102,18 @@ def reporting(report: Report) -> Iterator[None]:
 
 
 @contextmanager
+def silent() -> Iterator[None]:
+    """For a time, long runs draw no bar, as in a run that has one; whom `reporting` names is told of them all the same.
+
+    >>> with silent():
+    ...     list(run(3, 2, lambda part: part.stop, "masking"))
+    [2, 3]
+    """
+    with reporting(_report.get() or (lambda doing, done, total: None)):
+        yield
+
+
+@contextmanager
 def _telling(doing: str, total: int) -> Iterator[Callable[[int], None]]:
     report = _report.get()
     if report is not None:

@@ -1,34 +1,36 @@
 """Measure methods on photos: read from top to bottom, from what was asked to the table."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Container, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seewhy.catalog import NamedMethod
-from seewhy.compare import Asked, named
-from seewhy.errors import InputError, LayerError, SeewhyError, TargetError, UnknownNameError
-from seewhy.evaluate._cases import Prepared, Setting, cases
+from seewhy.compare import Asked, Comparer, named
+from seewhy.errors import InputError, LayerError, SaveError, SeewhyError, UnknownNameError
+from seewhy.evaluate._asked import (
+    annotations_of,
+    columns_of,
+    first_that_works,
+    question,
+    said,
+    shown_of,
+    sorted_out,
+    targets_of,
+)
+from seewhy.evaluate._cases import SHARES, Prepared, Setting, cases, randomised
 from seewhy.evaluate._controls import CONTROLS, with_controls
-from seewhy.evaluate._model import ask_model
-from seewhy.evaluate._tiles import cells, groups, tile
-from seewhy.evaluate.annotations import Mapped, Truths, read_truths
-from seewhy.evaluate.table import GRID, Column, Measured, Table, column, open_table
-from seewhy.explain import Explainer
-from seewhy.images import Photo, open_photo
-from seewhy.inputs import Inputs
-from seewhy.measure import Need
-from seewhy.preprocess import Geometry
-from seewhy.stream import MEMORY, run
-from seewhy.targets._forms import as_rows, as_target
-from seewhy.types import Target
-from seewhy.view import View
+from seewhy.evaluate._jobs import Job, Run, jobs_of, missing_of
+from seewhy.evaluate.annotations import Mapped
+from seewhy.evaluate.table import Column, Measured, Table, difference, open_table
+from seewhy.masking import check_seed
+from seewhy.measure import Case
+from seewhy.stream import MEMORY, rows_within, run, silent
 
 METHODS = ("grad-cam", "grad-cam-plus-plus", "hires-cam", "layer-cam", "xgrad-cam", "eigen-cam", "ablation-cam")
+"""Which are measured unless told."""
 METRICS = (
     "average-drop", "average-increase", "drop-in-deletion", "insertion", "deletion", "road", "grid-pointing-game",
     "sparseness", "complexity", "max-sensitivity", "parameter-randomisation", "class-sensitivity", "seconds",
@@ -67,12 +69,14 @@ def evaluate(
 
     `boxes` are annotations (COCO's JSON, Pascal VOC's XML, a folder of masks; see
     `seewhy.evaluate.annotations.read_truths`), `classes` which classes of the model theirs stand for. `memory` bounds
-    what is shown to the model at once, in MiB. `state` is a JSON file that is written after every photo; where it is
-    there already, what it holds is not measured again, so that an interrupted run goes on from there. `told` is called
-    before the work starts, with the seconds that it is likely to take. `options` are those of `Explainer`.
+    what is shown to the model at once, in MiB. `seed` is that of all that is drawn by chance, together with the photo's
+    name. `state` is a JSON file that is written after every photo; where it is there already, what it holds of these
+    photos is not measured again, so that an interrupted run goes on from there. It is refused where it was asked
+    something else (targets and functions count as the same where they are written the same). `told` is called before
+    the work starts, with the seconds that it is likely to take. `options` are those of `Explainer`.
 
-    What cannot be measured is named before anything is run: InputError, UnknownNameError, TargetError. A photo or a
-    method that fails costs no other: `table.errors`.
+    What cannot be measured is named before anything is run: InputError, UnknownNameError, TargetError. A photo, a
+    method or a metric that fails costs no other: `table.errors`.
 
     >>> import torch
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
@@ -81,249 +85,160 @@ def evaluate(
     >>> table.methods, table.metrics, table.values().shape
     (('grad-cam', 'random-cam', 'image-centre'), ('sparseness', 'deletion'), (3, 2))
     """
-    asked = with_controls(named(methods))
-    controls = tuple(method.name for method in asked if method.name in CONTROLS)
-    explainer = Explainer(model, _at_layer(asked).function, layer, **options)
+    check_seed(seed)
+    rows_within(memory, 1)
+    _check_state(state)
+    comparer = Comparer(model, with_controls(named(methods)), layer, **options)
+    explainer, names = comparer.explainer, tuple(comparer.names)
     if explainer.fuse is not None or isinstance(layer, list | tuple) or layer == "all":
         raise LayerError("explanations are measured at one layer: give one, or measure each in a table of its own")
-    columns = _columns(metrics, boxes is not None)
-    shown = _photos(explainer, photos)
-    truths = _truths(boxes, shown, explainer, classes)
-    targets = _targets(target, len(shown), truths)
-    setting = Setting(explainer, asked, frozenset(need for c in columns for need in c.info.needs), memory, seed)
-    missing = _possible(setting, columns, shown[0], targets[0], truths)
-    jobs = (
-        _jobs(setting, columns, shown, targets, truths)
-        if "grid" not in missing
-        else _jobs(setting, [c for c in columns if "grid" not in c.info.needs], shown, targets, truths)
-    )
-    if "grid" not in missing and not any(job.name.startswith(GRID) for job in jobs):
-        missing["grid"] = "needs four photos of four different classes"
-    columns, left_out = _sorted_out(columns, missing, chosen=metrics is not None)
+    if explainer.signed:
+        raise InputError("what speaks for the target is measured, and maps of signed=True hold more: leave it out")
+    columns = columns_of(metrics if metrics is not None else [*METRICS, *(WITH_TRUTH if boxes is not None else ())])
+    shown = shown_of(explainer, photos)
+    annotated = annotations_of(boxes, shown, explainer, classes)
+    targets = targets_of(explainer, target, len(shown), annotated)
 
-    names = tuple(method.name for method in asked)
-    table = _resumed(Table(explainer.model_name, names, controls, tuple(columns), {}, left_out), state)
-    left = [job for job in jobs if job.name not in table.measured]
+    apart = [replace(method, name=name) for method, name in zip(comparer.methods, names, strict=True)]
+    asked = Run(Setting(explainer, apart, memory, seed), shown, targets, annotated)
+    first: Prepared | None = first_that_works(shown, lambda i: asked.photo(i)[0])
+    missing = missing_of(asked, columns, first)
+    needs = {need for c in columns for need in c.info.needs} - set(missing)
+    quads = asked.quads() if "grid" in needs else []
+    if "grid" in needs and not quads:
+        missing["grid"] = "needs four photos of four different classes"
+    if "randomised" in needs:
+        try:
+            drawn = randomised(explainer, seed)
+            asked = replace(asked, setting=replace(asked.setting, randomised=drawn))
+        except SeewhyError as error:
+            missing["randomised"] = f"needs a copy of the model with other weights: {error}"
+    columns, left_out = sorted_out(columns, missing, chosen=metrics is not None)
+    jobs = jobs_of(asked, columns, quads)
+
+    controls = tuple(name for name, m in zip(names, comparer.methods, strict=True) if m.name in CONTROLS)
+    by_name = {method.name: method.options for method in apart}
+    words = question(explainer, target, layer, boxes, classes, seed, options.get("augment"), by_name)
+    of_photos = {given.name: "; ".join(map(said, row)) for given, row in zip(shown, targets, strict=True)}
+    table = Table(explainer.model_name, names, controls, tuple(columns), {}, left_out, {}, words, of_photos)
+    kept = _resumed(table, state)
+    left = [job for job in jobs if job.name not in kept.measured]
     if told is not None and left:
-        told(f"{len(shown)} photos, {len(asked)} methods, {len(columns)} metrics", _estimate(setting, left))
-    setting.prepare()
-    measured, errors = dict(table.measured), dict(table.errors)
+        told(
+            f"{len(shown)} photos, {len(apart)} methods, {len(columns)} metrics", _estimate(asked.setting, first, left)
+        )
+    measured, errors = dict(kept.measured), dict(kept.errors)
 
     def one(part: slice) -> None:
         job = left[part.start]
-        found, failed = _measure(setting, columns, job)
+        with silent():
+            found, failed = _measure(asked.setting, job)
         errors.update(failed)
         if found:
             measured[job.name] = found
         if state is not None:
-            replace(table, measured=measured, errors=errors).save(state)
+            replace(kept, measured=measured, errors=errors).save(state)
 
     for _ in run(len(left), 1, one, "measuring"):
         pass
-    return replace(table, measured=measured, errors=errors)
+    mine = {job.name for job in jobs}  # a state may hold other photos too
+    return replace(
+        table,
+        measured={name: found for name, found in measured.items() if name in mine},
+        errors={key: why for key, why in errors.items() if _is_about(key, mine)},
+    )
 
 
-# ---- what is asked ---------------------------------------------------------------------------------------
+def _check_state(state: str | Path | None) -> None:
+    if state is None:
+        return
+    if Path(state).suffix.lower() != ".json":
+        raise InputError(f"expected state= as a file that ends in .json, got {str(state)!r}")
+    if not Path(state).absolute().parent.is_dir():
+        raise SaveError(f"{state}: its folder is not there")
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """One photo, or one image of a ready batch."""
-
-    name: str
-    image: Any
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is measured and saved at once: a photo with its targets, or a grid of four."""
-
-    name: str
-    prepared: Callable[[], list[Prepared]]
-    passes: int
-    """How many changed images it shows the model."""
-
-
-def _photos(explainer: Explainer, photos: Any) -> list[_Shown]:
-    if explainer.adapter.is_batch(explainer.net, photos) and not isinstance(photos, tuple | dict):
-        return [_Shown(f"input {i}", photos[i : i + 1]) for i in range(len(photos))]
-    listed = photos if isinstance(photos, list | tuple) else [photos]
-    if not listed:
-        raise InputError("the list of photos is empty")
-    found: list[_Shown] = []
-    for i, given in enumerate(listed):
-        name = str(given) if isinstance(given, str | Path) else getattr(given, "name", "") or f"photo {i}"
-        if name in {shown.name for shown in found}:
-            raise InputError(f"the photo {name} is given twice")
-        found.append(_Shown(name, given))
-    return found
-
-
-def _truths(boxes: Any, shown: Sequence[_Shown], explainer: Explainer, classes: Mapped | None) -> Truths | None:
-    if boxes is None:
-        return None
-    photos = [given.image if isinstance(given.image, Photo) else open_photo(given.image) for given in shown]
-    return read_truths(boxes, photos, explainer.labels, classes=classes)
-
-
-def _targets(target: Any, n: int, truths: Truths | None) -> list[list[Target]]:
-    if target is None and truths is not None:
-        named_classes = [truths.classes(i) for i in range(n)]
-        return [[as_target(index) for index in found] or [as_target(None)] for found in named_classes]
-    rows = as_rows(target, n)
-    if any(len(row) > 1 for row in rows):
-        raise TargetError("one target is measured for each photo: give one for all, or a list with one for each photo")
-    return rows
-
-
-def _at_layer(methods: Sequence[NamedMethod]) -> NamedMethod:
-    return next((method for method in methods if not method.info.at_input), methods[0])
-
-
-def _columns(metrics: Sequence[Any] | None, with_truth: bool) -> list[Column]:
-    if metrics is not None and (isinstance(metrics, str) or not metrics):
-        raise InputError(f"expected metrics as a list, such as ['insertion', 'sparseness'], got {metrics!r}")
-    wanted = metrics if metrics is not None else [*METRICS, *(WITH_TRUTH if with_truth else ())]
-    columns = [column(asked) for asked in wanted]
-    titles = [c.title for c in columns]
-    if len(set(titles)) < len(titles):
-        raise InputError(f"a metric is given twice: {', '.join(titles)}")
-    return columns
-
-
-def _sorted_out(
-    columns: Sequence[Column], missing: Mapping[Need, str], *, chosen: bool
-) -> tuple[list[Column], dict[str, str]]:
-    """The metrics that can be measured, and why others cannot; InputError where those were asked for by name."""
-    why = {c.title: words for c in columns for need, words in missing.items() if need in c.info.needs}
-    if why and chosen:
-        raise InputError("; ".join(f"the metric {title!r} {words}" for title, words in why.items()))
-    kept = [c for c in columns if c.title not in why]
-    if not kept:
-        raise InputError("nothing is left to be measured: " + "; ".join(f"{t} {w}" for t, w in why.items()))
-    return kept, why
+def _is_about(key: str, names: Container[str]) -> bool:
+    """Is this error, `photo` or `what: photo`, about one of these?"""
+    parts = key.split(": ")
+    return any(": ".join(parts[i:]) in names for i in range(len(parts)))
 
 
 def _resumed(table: Table, state: str | Path | None) -> Table:
-    """What an interrupted run has measured already."""
+    """What an interrupted run has measured already, of these photos and perhaps of others."""
     if state is None or not Path(state).exists():
         return table
     try:
         kept = open_table(state, [c.make for c in table.columns if c.make.__module__.partition(".")[0] != "seewhy"])
     except UnknownNameError as error:  # a metric of somebody's own that is not asked for now
         raise InputError(f"{state} holds a run of other metrics: give another file, or remove it") from error
-    for what in ("model", "methods", "metrics"):
-        if getattr(kept, what) != getattr(table, what):
+    if (found := difference(kept, table)) is not None:
+        what, before, _ = found
+        raise InputError(f"{state} holds a run of other {what} ({before}): give another file, or remove it")
+    for name, words in table.targets.items():
+        if (before := kept.targets.get(name, words)) != words:
             raise InputError(
-                f"{state} holds a run of other {what} ({getattr(kept, what)}): give another file, or remove it"
+                f"{state} holds a run of other targets ({before} of {name}): give another file, or remove it"
             )
-    return replace(table, measured=kept.measured)
+    errors = {key: why for key, why in kept.errors.items() if _is_about(key, kept.measured)}
+    targets = {**kept.targets, **table.targets}
+    return replace(table, measured=kept.measured, errors=errors, targets=targets)
 
 
 # ---- what is done ----------------------------------------------------------------------------------------
 
 
-def _jobs(
-    setting: Setting, columns: Sequence[Column], shown: Sequence[_Shown], targets: Sequence[Sequence[Target]],
-    truths: Truths | None,
-) -> list[Job]:  # fmt: skip
-    """A job for each photo, and one for each grid of four."""
-    usual = [c for c in columns if "grid" not in c.info.needs]
-    passes = sum(c.info.passes for c in usual) * len(setting.methods)
-
-    def maker(i: int) -> Callable[[], list[Prepared]]:
-        def prepared() -> list[Prepared]:
-            inputs = setting.explainer.prepare(shown[i].image)
-            return list(_of_photo(setting, inputs, targets[i], truths, i))
-
-        return prepared
-
-    jobs = [Job(given.name, maker(i), passes * len(targets[i])) for i, given in enumerate(shown)] if usual else []
-    return [*jobs, *(_grids(setting, shown, targets) if len(usual) < len(columns) else ())]
-
-
-def _of_photo(
-    setting: Setting, inputs: Inputs, row: Sequence[Target], truths: Truths | None, i: int
-) -> Iterator[Prepared]:
-    for target in row:
-        asked = ask_model(setting.explainer, inputs, target, setting.memory).targets[0]
-        truth = truths.of(i, asked.index) if truths is not None else None
-        yield Prepared(asked.label, inputs, target, truth, setting.seed + i)
-
-
-def _grids(setting: Setting, shown: Sequence[_Shown], targets: Sequence[Sequence[Target]]) -> Iterator[Job]:
-    """Grids of four photos of different classes; the class of each is asked for, and its cell is the truth."""
-    images: dict[int, Any] = {}
-    indices: list[int | None] = [None] * len(shown)
-    for i, (given, row) in enumerate(zip(shown, targets, strict=True)):
-        try:
-            model = ask_model(setting.explainer, setting.explainer.prepare(given.image), row[0], setting.memory)
-        except SeewhyError:  # said where the photo itself is measured
-            continue
-        images[i], indices[i] = model.image, model.targets[0].index
-    for group in groups(indices):
-        like = setting.explainer.prepare(shown[group[0]].image)
-        members = [(indices[i], shown[i].name) for i in group]
-        made = partial(_of_grid, setting, like, tile([images[i] for i in group]), members)
-        yield Job(GRID + ", ".join(name for _, name in members), made, 0)
-
-
-def _of_grid(setting: Setting, like: Inputs, tiled: Any, members: Sequence[tuple[int | None, str]]) -> list[Prepared]:
-    explainer, (h, w) = setting.explainer, tiled.shape[1:]
-    placed = explainer.adapter.vary(explainer.net, like.placed, tiled[None], np.zeros(1, np.intp))
-    inputs = Inputs(placed, (View(Geometry((h, w), ((0.0, h), (0.0, w))), None),), True)
-    return [
-        Prepared(name, inputs, as_target(index), truth, setting.seed)
-        for (index, name), truth in zip(members, cells(h, w), strict=True)
-    ]
-
-
-def _measure(setting: Setting, columns: Sequence[Column], job: Job) -> tuple[dict[str, Measured], dict[str, str]]:
+def _measure(setting: Setting, job: Job) -> tuple[dict[str, Measured], dict[str, str]]:
     """What a job gave, target by target, and what failed."""
-    metrics = [(c.title, c.metric) for c in columns if ("grid" in c.info.needs) == job.name.startswith(GRID)]
+    needs = {need for c in job.columns for need in c.info.needs}
     found: dict[str, Measured] = {}
     errors: dict[str, str] = {}
     try:
         for prepared in job.prepared():
-            here = found.setdefault(prepared.name, {})
-            for method, case in cases(setting, prepared):
+            columns = job.columns
+            if "truth" in needs and prepared.truth is None:
+                columns = [c for c in columns if "truth" not in c.info.needs]
+                errors[f"{prepared.name}: {job.name}"] = "is not annotated, so nothing is held against annotations"
+            for method, case in cases(setting, prepared, needs):
                 if isinstance(case, SeewhyError):
                     errors[f"{method.name}: {job.name}"] = str(case)
-                else:
-                    here[method.name] = {title: metric.update(case).tolist() for title, metric in metrics}
+                    continue
+                here = {}
+                for c in columns:
+                    try:
+                        here[c.title] = _sums(c, case)
+                    except SeewhyError as error:
+                        errors[f"{c.title} of {method.name}: {job.name}"] = str(error)
+                if here:
+                    found.setdefault(prepared.name, {})[method.name] = here
     except SeewhyError as error:  # a photo that cannot be read or explained
         return {}, {job.name: str(error)}
     return found, errors
 
 
-def _estimate(setting: Setting, jobs: Sequence[Job]) -> float:
-    """Seconds that the passes of these jobs are likely to take, from one that is timed; 0 where none can be."""
-    try:
-        first = jobs[0].prepared()[0]
-    except SeewhyError:
+def _sums(column: Column, case: Case) -> list[float]:
+    sums: list[float] = column.metric.update(case).tolist()
+    return sums
+
+
+def _estimate(setting: Setting, first: Prepared | None, jobs: Sequence[Job]) -> float:
+    """Seconds that these jobs are likely to take: an explanation by each method and some passes are timed."""
+    if first is None:
         return 0.0
-    model = ask_model(setting.explainer, first.inputs, first.target, setting.memory)
-    images = np.repeat(model.image[None], 8, axis=0)
-    model.numbers(images[:1])
+    once = time.perf_counter()
+    for _ in cases(setting, first, ()):
+        pass
+    once = time.perf_counter() - once
+    images = np.repeat(first.model.image[None], 4, axis=0)
     start = time.perf_counter()
-    model.numbers(images)
-    return (time.perf_counter() - start) / len(images) * sum(job.passes for job in jobs)
+    first.model(images)
+    one = (time.perf_counter() - start) / len(images) * len(setting.methods)
+    return sum(job.targets * _cost(job.columns, once, one) for job in jobs)
 
 
-def _possible(
-    setting: Setting, columns: Sequence[Column], first: _Shown, targets: Sequence[Target], truths: Truths | None
-) -> dict[Need, str]:
-    """What metrics may need and cannot have here, and why."""
-    missing: dict[Need, str] = {}
-    if truths is None:
-        missing["truth"] = "needs annotations: boxes=PATH, COCO's JSON, Pascal VOC's XML or a folder of masks"
-    try:
-        inputs = setting.explainer.prepare(first.image)
-    except SeewhyError:  # said where the photo is measured
-        return missing
-    if len(setting.explainer.adapter.size(inputs.placed)[1]) != 2:
-        missing["image"] = missing["grid"] = "needs a model of images (h, w)"
-    if any(ask_model(setting.explainer, inputs, t, setting.memory).targets[0].index is None for t in targets[:1]):
-        words = "needs a class as the target, and this one is no class"
-        missing.update({"class": words, "scores of classes": words, "grid": words})
-    return missing
+def _cost(columns: Sequence[Column], explanation: float, one_pass: float) -> float:
+    """Seconds for a photo: the explanations that are wanted of it, and the changed images that the model is shown."""
+    needs = {need for c in columns for need in c.info.needs}
+    explanations = 1 + len(SHARES) * ("randomised" in needs) + 2 * ("scores of classes" in needs)
+    explanations += sum(c.info.passes for c in columns if "explain" in c.info.needs)
+    return explanations * explanation + one_pass * sum(c.info.passes for c in columns if "explain" not in c.info.needs)

@@ -57,16 +57,34 @@ def column(asked: Any) -> Column:
 
     Raises UnknownNameError for a name that no metric has, InputError for what the metric does not take.
     """
-    name, options = asked if isinstance(asked, tuple) else (asked, {})
+    name, given = asked if isinstance(asked, tuple) else (asked, {})
     make = catalog.get("metrics", name) if isinstance(name, str) else name
     said = catalog.spelled(name) if isinstance(name, str) else getattr(name, "__name__", type(name).__name__)
+    options = _kept(said, given)
     try:
         made = make(**options)
     except TypeError as error:
         raise InputError(f"the metric {said!r} does not take these options: {error}") from error
     if not isinstance(made, Metric):
         raise InputError(f"expected {said!r} to make a seewhy.measure.Metric, got {type(made).__name__}")
-    return Column(said, dict(options), make)
+    return Column(said, options, make)
+
+
+def _kept(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as a file gives them back: lists for tuples, plain numbers for NumPy's."""
+    try:
+        kept: dict[str, Any] = json.loads(json.dumps(dict(options), default=_plain))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the options of {name!r} are kept with the table: expected numbers, words and lists of them, got {options}"
+        ) from error
+    return kept
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not kept in JSON")
 
 
 @dataclass(frozen=True)
@@ -87,7 +105,11 @@ class Table:
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Metrics that could not be measured, and why."""
     errors: Mapping[str, str] = field(default_factory=dict)
-    """Photos and methods that failed, and why; the others went on."""
+    """Photos, methods and metrics that failed, and why; the others went on."""
+    asked: Mapping[str, str] = field(default_factory=dict)
+    """What else was asked, in words: the target, the layer, the seed, options ..."""
+    targets: Mapping[str, str] = field(default_factory=dict)
+    """Photo -> what was asked of it, in words; grids of four are not among them."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -107,14 +129,13 @@ class Table:
 
     def counted(self) -> int:
         """How many photos were measured, grids of four not counted."""
-        return sum(not name.startswith(GRID) for name in self.measured)
+        return sum(name in self.targets for name in self.measured)
 
     def merge(self, other: "Table") -> "Table":
         """This table and one of other photos as one; InputError where they are not of the same things."""
-        for what in ("model", "methods", "metrics"):
-            if getattr(self, what) != getattr(other, what):
-                raise InputError(f"tables of different {what} cannot be merged: {getattr(self, what)} and "
-                                 f"{getattr(other, what)}")  # fmt: skip
+        if (found := difference(self, other)) is not None:
+            what, one, another = found
+            raise InputError(f"tables of different {what} cannot be merged: {one} and {another}")
         both = sorted(set(self.measured) & set(other.measured))
         if both:
             raise InputError(f"photos are in both tables, and would count twice: {', '.join(both[:5])}")
@@ -123,6 +144,7 @@ class Table:
             measured={**self.measured, **other.measured},
             left_out={**self.left_out, **other.left_out},
             errors={**self.errors, **other.errors},
+            targets={**self.targets, **other.targets},
         )
 
     def _value(self, method: str, column: Column) -> float:
@@ -170,6 +192,8 @@ class Table:
             "values": values,
             "left_out": self.left_out,
             "errors": self.errors,
+            "asked": self.asked,
+            "targets": self.targets,
             "measured": self.measured,
         }
         return json.dumps(kept, indent=1)
@@ -191,8 +215,15 @@ class Table:
         return write_atomically(path, lambda file: file.write(said))
 
 
-GRID = "grid of "
-"""How the names of grids of four photos begin."""
+def difference(one: Table, other: Table) -> tuple[str, Any, Any] | None:
+    """The first thing in which two tables were asked something else: its name, and what each has."""
+    for what in ("model", "methods", "metrics"):
+        if getattr(one, what) != getattr(other, what):
+            return what, getattr(one, what), getattr(other, what)
+    for what in {**one.asked, **other.asked}:
+        if one.asked.get(what) != other.asked.get(what):
+            return what, one.asked.get(what), other.asked.get(what)
+    return None
 
 
 def open_table(path: str | Path, metrics: Sequence[Any] = ()) -> Table:
@@ -209,7 +240,7 @@ def open_table(path: str | Path, metrics: Sequence[Any] = ()) -> Table:
         columns = tuple(column((own.get(m["name"], m["name"]), m["options"])) for m in kept["metrics"])
         return Table(
             kept["model"], tuple(kept["methods"]), tuple(kept["controls"]), columns, kept["measured"],
-            kept["left_out"], kept["errors"],
+            kept["left_out"], kept["errors"], kept["asked"], kept["targets"],
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):

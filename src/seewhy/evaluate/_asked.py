@@ -1,0 +1,183 @@
+"""What is asked of a run: photos with their targets and annotations, metrics, and the words that tell runs apart."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seewhy.errors import InputError, PhotoError, SeewhyError, TargetError
+from seewhy.evaluate.annotations import Mapped, Truths, read_truths
+from seewhy.evaluate.table import Column, column
+from seewhy.explain import Explainer
+from seewhy.images import Photo, open_photo
+from seewhy.measure import Need, Truth
+from seewhy.outputs import is_array
+from seewhy.targets._forms import as_rows, as_target
+from seewhy.types import Target
+
+# ---- photos ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One photo, or one image of a ready batch."""
+
+    name: str
+    image: Any
+
+
+def shown_of(explainer: Explainer, photos: Any) -> list[Shown]:
+    """The photos one by one, each with a name of its own."""
+    if explainer.adapter.is_batch(explainer.net, photos):
+        n, _ = explainer.adapter.size(explainer.adapter.place(explainer.net, photos))
+        return [Shown(f"input {i}", _part(photos, i, n)) for i in range(n)]
+    listed = photos if isinstance(photos, list | tuple) else [photos]
+    if not listed:
+        raise InputError("the list of photos is empty")
+    found: dict[str, Shown] = {}
+    for i, given in enumerate(listed):
+        path = given if isinstance(given, str | Path) else given.path if isinstance(given, Photo) else None
+        name = str(path or getattr(given, "name", "") or f"photo {i}")
+        if name in found and path is None:
+            name = f"photo {i}"
+        if name in found:
+            raise InputError(f"the photo {name} is given twice")
+        found[name] = Shown(name, given)
+    return list(found.values())
+
+
+def _part(batch: Any, i: int, n: int) -> Any:
+    """Image i of a ready batch; of several inputs, what belongs to it of each."""
+    if isinstance(batch, Mapping):
+        return {key: _part(value, i, n) for key, value in batch.items()}
+    if isinstance(batch, list | tuple):
+        return type(batch)([_part(value, i, n) for value in batch])
+    return batch[i : i + 1] if is_array(batch) and len(batch.shape) and batch.shape[0] == n else batch
+
+
+# ---- annotations and targets -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What is annotated in those photos that could be opened."""
+
+    truths: Truths
+    place: Mapping[int, int]
+    """From a photo's place among all to that among the opened."""
+
+    def classes(self, i: int) -> list[int]:
+        return self.truths.classes(self.place[i]) if i in self.place else []
+
+    def of(self, i: int, index: int | None) -> Truth | None:
+        return self.truths.of(self.place[i], index) if i in self.place else None
+
+
+def annotations_of(
+    boxes: str | Path | None, shown: Sequence[Shown], explainer: Explainer, classes: Mapped | None
+) -> Annotations | None:
+    """What `boxes` say; a photo that cannot be opened costs no other, it is named where it is measured."""
+    if boxes is None:
+        return None
+    opened: dict[int, Photo] = {}
+    failed: list[PhotoError] = []
+    for i, given in enumerate(shown):
+        try:
+            opened[i] = open_photo(given.image)
+        except PhotoError as error:
+            failed.append(error)
+    if not opened:
+        raise failed[0]
+    truths = read_truths(boxes, list(opened.values()), explainer.labels, classes=classes)
+    return Annotations(truths, {i: place for place, i in enumerate(opened)})
+
+
+def targets_of(explainer: Explainer, target: Any, n: int, annotated: Annotations | None) -> list[list[Target]]:
+    """What is asked of each photo: one target, or each of the annotated classes."""
+    if target is None and annotated is not None:
+        named = [annotated.classes(i) for i in range(n)]
+        return [[as_target(index) for index in found] or [as_target(None)] for found in named]
+    rows = as_rows(target, n)
+    if any(len(row) > 1 for row in rows):
+        raise TargetError("one target is measured for each photo: give one for all, or a list with one for each photo")
+    for one in {repr(row): row[0] for row in rows}.values():
+        explainer.check(one)
+    return rows
+
+
+# ---- metrics ---------------------------------------------------------------------------------------------
+
+
+def columns_of(metrics: Sequence[Any]) -> list[Column]:
+    if isinstance(metrics, str) or not metrics:
+        raise InputError(f"expected metrics as a list, such as ['insertion', 'sparseness'], got {metrics!r}")
+    columns = [column(asked) for asked in metrics]
+    titles = [c.title for c in columns]
+    if len(set(titles)) < len(titles):
+        raise InputError(f"a metric is given twice: {', '.join(titles)}")
+    return columns
+
+
+def sorted_out(
+    columns: Sequence[Column], missing: Mapping[Need, str], *, chosen: bool
+) -> tuple[list[Column], dict[str, str]]:
+    """The metrics that can be measured, and why others cannot; InputError where those were asked for by name."""
+    why = {c.title: words for c in columns for need, words in missing.items() if need in c.info.needs}
+    if why and chosen:
+        raise InputError("; ".join(f"the metric {title!r} {words}" for title, words in why.items()))
+    kept = [c for c in columns if c.title not in why]
+    if not kept:
+        raise InputError("nothing is left to be measured: " + "; ".join(f"{t} {w}" for t, w in why.items()))
+    return kept, why
+
+
+# ---- words -----------------------------------------------------------------------------------------------
+
+
+def said(value: Any) -> str:
+    """Anything in words that are the same in another process: no addresses, and long ones cut and hashed.
+
+    >>> said(lambda outputs: outputs), said({"channels": 32})
+    ('<function <lambda>>', "{'channels': 32}")
+    """
+    words = re.sub(r" at 0x[0-9A-Fa-f]+", "", repr(value))
+    return words if len(words) <= 200 else f"{words[:80]} ... ({hashlib.sha256(words.encode()).hexdigest()[:12]})"
+
+
+def question(
+    explainer: Explainer, target: Any, layer: Any, boxes: Any, classes: Any, seed: int, augment: Any,
+    methods: Mapping[str, Mapping[str, Any]],
+) -> dict[str, str]:  # fmt: skip
+    """All that makes a table another one, beside the model's name, the methods' and the metrics'."""
+    several = isinstance(target, list | tuple) or is_array(target)
+    best = "the predicted class" if boxes is None else "the annotated classes"
+    return {
+        "target": "one for each photo" if several else best if target is None else said(as_target(target)),
+        "layer": "the default" if layer is None else explainer.adapter.find_layer(explainer.net, layer)[0],
+        "seed": str(int(seed)),
+        "score": "logit" if explainer.logit else "output",
+        "augment": said(augment),
+        "preprocess": said(explainer.preprocess),
+        "labels": said(None if explainer.labels is None else list(explainer.labels)),
+        "boxes": "none" if boxes is None else Path(boxes).name,
+        "classes": said(classes),
+        "options of methods": said({name: dict(options) for name, options in methods.items() if options}),
+    }
+
+
+def first_that_works(shown: Sequence[Shown], ask: Any) -> Any:
+    """What `ask(i)` gives for the first photo for which it raises nothing; None where no photo can be read.
+
+    Raises what the first raised where all fail, and not since they cannot be read.
+    """
+    errors: list[SeewhyError] = []
+    for i in range(len(shown)):
+        try:
+            return ask(i)
+        except SeewhyError as error:
+            errors.append(error)
+    if other := [error for error in errors if not isinstance(error, PhotoError)]:
+        raise other[0]
+    return None
