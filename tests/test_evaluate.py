@@ -13,7 +13,9 @@ import seewhy
 from seewhy import catalog
 from seewhy.evaluate._drawing import shades
 from seewhy.evaluate._tiles import cells, groups, tile
+from seewhy.images import open_photo
 from seewhy.measure import Case, mean_of, metric
+from seewhy.stream import reporting
 
 QUICK = ["average-drop", "sparseness", "class-sensitivity"]
 
@@ -204,3 +206,320 @@ def test_every_metric_says_what_it_is():
         info = catalog.get("metrics", name).__dict__["metric_info"]
         assert info.better in ("higher", "lower", "neither") and ">>>" in make.__doc__, name
         assert isinstance(make(), seewhy.measure.Metric)
+
+
+# ---- after review ----------------------------------------------------------------------------------------
+
+
+class Own(torch.nn.Module):
+    """Pixels to class scores by a function of one's own of two numbers: light on the left, light on the right."""
+
+    def __init__(self, ending=None, outputs=2):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.ending = torch.nn.Conv2d(1, outputs, 3, padding=1), ending
+
+    def forward(self, x):
+        scores = torch.relu(self.conv(x)).mean((2, 3)) * 9 - 1
+        return scores if self.ending is None else self.ending(scores)
+
+
+def asking(seen):
+    """A metric that keeps the cases it is shown."""
+
+    @metric(paper="", better="neither")
+    def keeping():
+        def value(case: Case) -> float:
+            seen.append(case)
+            return case.score
+
+        return mean_of(value)
+
+    return keeping
+
+
+BATCH = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("score", ["logit", "output"])
+@pytest.mark.parametrize(
+    ("ending", "outputs"),
+    [
+        (None, 2), (lambda s: torch.log_softmax(s, 1), 2), (lambda s: torch.softmax(s, 1), 2), (torch.sigmoid, 2),
+        (torch.sigmoid, 1), (None, 1),
+    ],
+)  # fmt: skip
+def test_the_clean_photo_is_asked_as_the_changed_ones(ending, outputs, score):
+    seen, net = [], Own(ending, outputs).eval()
+    options = {"methods": ["grad-cam"], "metrics": [asking(seen)], "layer": "conv", "score": score}
+    table = seewhy.evaluate(net, BATCH, 0, **options)
+    assert not table.errors and len(seen) == 6
+    with torch.no_grad():
+        raw = net(BATCH)
+    expected = {2: torch.softmax(raw, 1)[:, 0], 1: raw[:, 0]}[outputs]  # one score that comes out of nothing: itself
+    if ending is torch.sigmoid or (ending is not None and torch.allclose(raw.sum(1), torch.ones(2))):
+        expected = raw[:, 0]
+    for case, wanted in zip(seen, expected.repeat_interleave(3), strict=True):
+        changed = case.model(np.stack([case.image, case.image * 0.5]))
+        assert case.probability == pytest.approx(float(wanted), abs=1e-5)
+        assert changed[0] == pytest.approx(case.probability, abs=1e-6)
+        assert case.model(case.image[None], "score")[0] == pytest.approx(case.score, abs=1e-6)
+    if outputs == 1 and ending is None:
+        with pytest.raises(seewhy.SeewhyError, match="needs a probability"):
+            seewhy.evaluate(net, BATCH, 0, methods=["grad-cam"], metrics=["average-drop"], layer="conv")
+
+
+def test_a_control_that_looks_at_no_class_is_found_out(vision, photos):
+    table = seewhy.evaluate(vision, photos[:2], methods=["grad-cam"], metrics=["class-sensitivity"], layer="4")
+    assert table["random-cam", "class-sensitivity"] == pytest.approx(1)
+    assert table["grad-cam", "class-sensitivity"] < 0.9
+
+
+def test_a_state_of_another_question_is_refused(vision, photos, tmp_path):
+    options = {"methods": ["grad-cam"], "metrics": ["sparseness"], "layer": "4"}
+    kept = {**options, "state": tmp_path / "run.json"}
+    both = seewhy.evaluate(vision, photos[:2], 0, **kept)
+    assert both.counted() == 2
+    one = seewhy.evaluate(vision, photos[:1], 0, **kept)  # the state holds more than is asked now
+    assert list(one.measured) == [str(photos[0])] and seewhy.open_table(kept["state"]).counted() == 2
+    for other, words in (
+        ({"target": 1}, "other target "), ({"target": None}, "other target "), ({"target": [0, 1]}, "other target "),
+        ({"layer": "7"}, "other layer"), ({"seed": 1}, "other seed"), ({"score": "output"}, "other score"),
+        ({"augment": "flips"}, "other augment"), ({"labels": ["a", "b", "c"]}, "other labels"),
+        ({"methods": [("grad-cam", {}), ("random-cam", {"seed": 3})]}, "other options of methods"),
+        ({"methods": ["grad-cam", "layer-cam"]}, "other methods"),
+    ):  # fmt: skip
+        with pytest.raises(seewhy.SeewhyError, match=words):
+            seewhy.evaluate(vision, photos[:2], **{"target": 0, **kept, **other})
+    with pytest.raises(seewhy.SeewhyError, match="tables of different seed"):
+        both.merge(seewhy.evaluate(vision, photos[2:3], 0, seed=1, **options))
+    each = {**options, "state": tmp_path / "each.json"}
+    seewhy.evaluate(vision, photos[:2], [0, 1], **each)
+    with pytest.raises(seewhy.SeewhyError, match="other targets .*" + photos[1].name):
+        seewhy.evaluate(vision, photos[:2], [0, 2], **each)
+
+
+def test_one_method_with_several_options_is_several(vision, photos):
+    methods = ["grad-cam", ("random-cam", {"seed": 1}), ("random-cam", {"seed": 2})]
+    table = seewhy.evaluate(vision, photos[:1], methods=methods, metrics=["sparseness"], layer="4")
+    assert table.methods == ("grad-cam", "random-cam (seed=1)", "random-cam (seed=2)", "image-centre")
+    assert table.controls == table.methods[1:]
+    assert len(set(table.values()[:3, 0])) == 3
+    with pytest.raises(seewhy.SeewhyError, match="a method is given twice"):
+        seewhy.evaluate(vision, photos[:1], methods=["grad-cam", "grad-cam"], layer="4")
+
+
+def test_options_of_metrics_survive_the_file(vision, photos, tmp_path):
+    @metric(paper="", better="neither")
+    def level(*, at=(0,), by=1):
+        return mean_of(lambda case: float(sum(at)) * by)
+
+    asked = [(level, {"at": (10, 50), "by": np.int64(3)})]
+    table = seewhy.evaluate(vision, photos[:1], methods=["grad-cam"], metrics=asked, layer="4")
+    assert table.metrics == ("level (at=[10, 50], by=3)",)
+    again = seewhy.open_table(table.save(tmp_path / "table.json"), metrics=[level])
+    assert again.metrics == table.metrics and again["grad-cam", again.metrics[0]] == 180
+    with pytest.raises(seewhy.SeewhyError, match="the options of 'level' are kept with the table"):
+        seewhy.evaluate(vision, photos[:1], metrics=[(level, {"at": object()})])
+
+
+def test_shards_draw_what_one_run_draws(vision, photos):
+    draws = [("faithfulness-correlation", {"subsets": 6}), ("max-sensitivity", {"samples": 2})]
+    options = {"methods": ["grad-cam"], "metrics": draws, "layer": "4", "seed": 3}
+    whole = seewhy.evaluate(vision, photos[:3], **options)
+    parts = [seewhy.evaluate(vision, part, **options) for part in (photos[1:3], photos[:1])]
+    assert parts[0].merge(parts[1]).measured == whole.measured
+    assert seewhy.evaluate(vision, photos[:3], **{**options, "seed": 4}).measured != whole.measured
+
+
+def test_two_classes_of_one_name_are_two(photos, folder, tmp_path):
+    preprocess = seewhy.Preprocess(size=(32, 32), resize=None, mean=(0, 0, 0), std=(1, 1, 1))
+    alike = seewhy.VisionModel(planted.net(), preprocess, ["crane", "crane", "blue"], "planted")
+    content = {
+        "images": [{"id": 1, "file_name": photos[0].name, "width": 32, "height": 32}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 6, 6]}],
+        "categories": [{"id": 1, "name": "bird"}],
+    }
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    table = seewhy.evaluate(
+        alike, photos[:1], methods=["grad-cam"], metrics=["sparseness"], layer="4", boxes=tmp_path / "boxes.json",
+        classes={"bird": [0, 1]},
+    )  # fmt: skip
+    assert sorted(table.measured[str(photos[0])]) == ["crane (0)", "crane (1)"]
+
+
+def test_what_is_no_question_for_a_table_is_refused(vision, photos, tmp_path):
+    for options, words in (
+        ({"signed": True}, "signed"),
+        ({"methods": ["score-cam"], "channels": 1}, "options go with their method"),
+        ({"seed": -1}, "seed="),
+        ({"memory": 0}, "memory="),
+        ({"state": tmp_path / "run.txt"}, "ends in .json"),
+        ({"state": tmp_path / "nowhere" / "run.json"}, "folder is not there"),
+        ({"target": ["red", "purple"]}, "unknown class 'purple'"),
+        ({"target": seewhy.top(2)}, "one target is measured for each photo"),
+    ):
+        with pytest.raises(seewhy.SeewhyError, match=words):
+            seewhy.evaluate(vision, photos[:2], **options)
+
+
+def test_a_metric_that_fails_costs_no_other(vision, photos):
+    def failing():
+        def value(case: Case) -> float:
+            raise seewhy.SeewhyError("no such number")
+
+        return mean_of(value)
+
+    options = {"methods": ["grad-cam"], "layer": "4"}
+    table = seewhy.evaluate(vision, photos[:2], metrics=[failing, "sparseness"], **options)
+    assert table.errors[f"failing of grad-cam: {photos[1]}"] == "no such number"
+    assert table.counted() == 2 and table["grad-cam", "sparseness"] > 0 and np.isnan(table["grad-cam", "failing"])
+    table = seewhy.evaluate(vision, photos[:2], metrics=[failing], **options)
+    assert table.counted() == 0
+
+
+def test_photos_without_a_box_of_the_class_are_named(vision, photos, tmp_path):
+    def boxes(names):
+        return {
+            "images": [{"id": i, "file_name": name, "width": 32, "height": 32} for i, name in enumerate(names)],
+            "annotations": [
+                {"id": i, "image_id": i, "category_id": 1 + (i > 0), "bbox": [1, 1, 6, 6]} for i in range(len(names))
+            ],
+            "categories": [{"id": 1, "name": "red"}, {"id": 2, "name": "green"}],
+        }
+
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps(boxes([photos[0].name, photos[1].name])))
+    options = {"methods": ["grad-cam"], "layer": "4", "boxes": path, "metrics": ["pointing-game", "sparseness"]}
+    table = seewhy.evaluate(vision, photos[:2], "red", **options)
+    assert table.errors == {f"red: {photos[1]}": "is not annotated, so nothing is held against annotations"}
+    assert sorted(table.measured[str(photos[1])]["red"]["grad-cam"]) == ["sparseness"] and table.counted() == 2
+    with pytest.raises(seewhy.SeewhyError, match="since the annotations name theirs"):
+        seewhy.evaluate(vision, photos[:2], lambda outputs: outputs[:, 0], **options)
+    (tmp_path / "bad.png").write_text("no photo")
+    table = seewhy.evaluate(vision, [tmp_path / "bad.png", *photos[:2]], **options)  # it costs no other
+    assert table.counted() == 2 and list(table.errors) == [str(tmp_path / "bad.png")]
+
+
+def test_the_first_photo_that_works_decides(vision, photos, tmp_path):
+    missing = tmp_path / "missing.png"
+    with pytest.raises(seewhy.SeewhyError, match="needs a class as the target"):
+        seewhy.evaluate(vision, [missing, photos[0]], lambda outputs: outputs[:, 0], metrics=["average-drop"])
+    table = seewhy.evaluate(vision, [missing], metrics=["sparseness"])
+    assert not table.measured and "does not exist" in table.errors[str(missing)]
+
+
+def test_weights_that_overflow_and_models_that_cannot_be_copied():
+    class Stubborn(Own):
+        def __deepcopy__(self, memo):
+            raise RuntimeError("one of a kind")
+
+    options = {"methods": ["grad-cam"], "layer": "conv"}
+    table = seewhy.evaluate(Stubborn(), BATCH, 0, **options)  # what is measured unless told
+    assert "copy" in table.left_out["parameter-randomisation"] and table.counted() == 2
+    with pytest.raises(seewhy.SeewhyError, match="'parameter-randomisation' needs a copy"):
+        seewhy.evaluate(Stubborn(), BATCH, 0, metrics=["parameter-randomisation"], **options)
+
+    class Fragile(Own):  # as nets are whose weights drawn anew overflow
+        def forward(self, x):
+            return super().forward(x) * (1 if torch.equal(self.conv.weight, first) else float("nan"))
+
+    net = Fragile()
+    first = net.conv.weight.detach().clone()
+    table = seewhy.evaluate(net, BATCH, 0, metrics=["parameter-randomisation", "sparseness"], **options)
+    assert not table.errors and np.isfinite(table["grad-cam", "sparseness"])
+    assert np.isnan(table["grad-cam", "parameter-randomisation"])  # no stage says anything
+
+
+def test_errors_are_kept_where_a_run_goes_on_and_failed_photos_are_tried_again(vision, photos, tmp_path):
+    options = {"metrics": ["sparseness"], "layer": "4", "state": tmp_path / "run.json"}
+    asked = [photos[0], tmp_path / "late.png"]
+    table = seewhy.evaluate(vision, asked, methods=["cam"], **options)
+    assert table.counted() == 1 and len(table.errors) == 2
+    (tmp_path / "late.png").write_bytes(photos[1].read_bytes())
+    table = seewhy.evaluate(vision, asked, methods=["cam"], **options)
+    assert table.counted() == 2 and sorted(table.errors) == sorted(f"cam: {name}" for name in asked)
+
+
+class Two(torch.nn.Module):
+    """An image, and a number that goes with it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(1, 2, 3)
+
+    def forward(self, image, number):
+        return torch.relu(self.conv(image)).mean((2, 3)) * number
+
+
+def test_of_several_inputs_each_photo_has_its_own():
+    seen, numbers = [], torch.tensor([[1.0], [3.0]])
+    net = Two()
+    options = {"methods": ["grad-cam"], "metrics": [asking(seen)], "layer": "conv"}
+    table = seewhy.evaluate(net, (BATCH, numbers), 0, **options)
+    assert list(table.measured) == ["input 0", "input 1"]
+    with torch.no_grad():
+        np.testing.assert_allclose([seen[0].score, seen[3].score], net(BATCH, numbers)[:, 0], rtol=1e-5)
+    assert seewhy.evaluate(net, (BATCH[:1], numbers[:1]), 0, **options).counted() == 1
+
+
+def test_grids_repeat_nothing_that_only_photos_need():
+    net = nets.seeded(nets.GapLinear(), dtype=torch.float32)
+    passes = []
+    net.register_forward_hook(lambda *_: passes.append(1))
+
+    def asked(metrics):
+        passes.clear()
+        batch = torch.randn(4, 3, 16, 16)
+        seewhy.evaluate(net, batch, [0, 1, 2, 3], methods=["grad-cam"], metrics=metrics, layer="act")
+        return len(passes)
+
+    alone, usual = asked(["grid-pointing-game"]), asked(["sparseness", "max-sensitivity", "class-sensitivity"])
+    both = asked(["grid-pointing-game", "sparseness", "max-sensitivity", "class-sensitivity"])
+    assert both <= alone + usual
+
+
+def test_photos_of_one_name_in_two_folders_are_two(vision, photos, tmp_path):
+    (tmp_path / photos[0].name).write_bytes(photos[1].read_bytes())
+    opened = [open_photo(photos[0]), open_photo(tmp_path / photos[0].name)]
+    table = seewhy.evaluate(vision, opened, methods=["grad-cam"], metrics=["sparseness"], layer="4")
+    assert list(table.measured) == [str(photos[0]), str(tmp_path / photos[0].name)]
+    arrays = [np.asarray(photo.image) for photo in opened]
+    assert seewhy.evaluate(vision, arrays, methods=["grad-cam"], metrics=["sparseness"], layer="4").counted() == 2
+
+
+def test_a_photo_called_like_a_grid_counts(vision, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "grid of cats.png").write_bytes(photos[0].read_bytes())
+    table = seewhy.evaluate(vision, ["grid of cats.png"], methods=["grad-cam"], metrics=["sparseness"], layer="4")
+    assert table.counted() == 1
+
+
+def test_memory_bounds_what_is_explained_at_once():
+    sizes, net = [], Own()
+    net.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    options = {"methods": ["grad-cam"], "metrics": [("max-sensitivity", {"samples": 8})], "layer": "conv"}
+    whole = seewhy.evaluate(net, BATCH[:1], 0, **options)
+    assert max(sizes) == 8
+    sizes.clear()
+    small = seewhy.evaluate(net, BATCH[:1], 0, memory=2 * 17 * 256 / 2**20, **options)
+    assert max(sizes) == 2
+    np.testing.assert_allclose(small.values(), whole.values(), rtol=1e-4)
+
+
+def test_the_estimate_counts_explanations(vision, photos):
+    def told(metrics):
+        found = []
+        seewhy.evaluate(
+            vision, photos[:1], methods=["grad-cam"], metrics=metrics, layer="4", told=lambda _, s: found.append(s)
+        )
+        return found[0]
+
+    assert told([("max-sensitivity", {"samples": 1}), "parameter-randomisation"]) > 3 * told(["sparseness"])
+
+
+def test_runs_within_the_run_draw_no_bar_of_their_own(vision, photos):
+    told = []
+    with reporting(lambda doing, done, total: told.append(doing)):
+        seewhy.evaluate(vision, photos[:1], methods=["score-cam"], metrics=["sparseness"], layer="4")
+    assert told[-1] == "measuring" and len(set(told)) > 1  # whom reporting names hears of all

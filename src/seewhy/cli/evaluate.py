@@ -49,7 +49,8 @@ def evaluate(
     """Measure methods on photos: which explains this model best?
 
     RandomCAM and the image's centre are always there as controls. With --out, what every photo gave is kept in
-    table.json as it comes: the same command goes on where it was interrupted.
+    table.json as it comes: the same command goes on where it was interrupted, and adds photos that are new. A folder
+    in which something else was asked is refused.
     """
     if out is not None and out.suffix and not out.is_dir():
         raise SaveError(f"{out}: expected a folder, for table.csv, table.json and table.png")
@@ -75,13 +76,15 @@ def evaluate(
         _report.error(f"{name}: {words}")
     for name, words in table.left_out.items():
         _report.note(f"{name} was left out: it {words}")
-    written = [] if out is None else [table.save(out / f"table.{kind}") for kind in ("csv", "json", "png")]
+    written = [] if out is None else [table.save(out / f"table.{kind}") for kind in ("csv", "png")]
     if json:
         print(json_format.dumps(json_format.loads(table.to_json())))
     else:
         _print(table)
         for path in written:
             _report.out().print(f"  -> {escape(str(path))}")
+        if out is not None:  # of photos of earlier commands too
+            _report.out().print(f"  -> {escape(str(out / 'table.json'))}")
     if not table.measured:
         raise typer.Exit(1)
 
@@ -92,7 +95,7 @@ def _listed(given: str) -> list[str]:
 
 def _tell(what: str, seconds: float) -> None:
     minutes = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{max(seconds, 1):.0f} seconds"
-    _report.note(f"{what}: about {minutes} or more")
+    _report.note(f"{what}: about {minutes}")
 
 
 def _print(table: Table) -> None:

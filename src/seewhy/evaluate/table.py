@@ -93,6 +93,12 @@ class Table:
 
     `table["grad-cam", "insertion"]` is one number. `to_pandas()`, `save("x.csv")` and `save("x.png")` give all of them;
     `save("x.json")` keeps what every photo gave, so that `open_table` has the table back and `merge` can add another.
+
+    >>> seconds = column("seconds")
+    >>> one, two = (Table("net", ("cam",), (), (seconds,), {name: {"cat": {"cam": {"seconds": [taken, 1.0]}}}})
+    ...             for name, taken in (("a.jpg", 1.0), ("b.jpg", 2.0)))
+    >>> one["cam", "seconds"], one.merge(two)["cam", "seconds"]
+    (1.0, 1.5)
     """
 
     model: str
@@ -230,6 +236,12 @@ def open_table(path: str | Path, metrics: Sequence[Any] = ()) -> Table:
     """Open what `table.save("x.json")` wrote. `metrics` are functions of your own that it was measured with.
 
     Raises InputError where the file is no such table.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Table("net", ("cam",), (), (column("seconds"),), {}).save(f"{folder}/table.json")
+    ...     open_table(path).metrics
+    ('seconds',)
     """
     path = Path(path)
     try:
