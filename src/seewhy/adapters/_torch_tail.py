@@ -52,8 +52,8 @@ def _scores(this: Pass, point: Point, logit: bool, score: Score, activations: Te
             outputs = way(this, point, logit, activations, i)
         except torch.OutOfMemoryError:
             raise
-        except Exception:  # the way was found on other rows, and the model's code may look at them
-            _ways[point.layer] = _copies
+        except Exception:  # the way was found on other rows, and the model's code may look at them: find it anew
+            _ways.pop(point.layer, None)
         else:
             return score(outputs, of)
     step = rows_of_copies(len(of), activations[0].nbytes, this.image[0].nbytes)
