@@ -11,6 +11,7 @@ import cam_replicas
 import nets
 import seewhy
 from cam_replicas import CAM_REPLICAS, kpca_cam
+from seewhy import stream
 from seewhy.methods import _eigen
 from seewhy.types import Capture, method, method_info
 from test_methods import Again, model_of, truth
@@ -229,6 +230,23 @@ def test_the_general_form_equals_its_replica(axes):
             model = model_of(net, x[i], net.features, score)
             expected = cam_replicas.grad_cam_plus_plus_general(A, G, j, model)
             np.testing.assert_allclose(ours[i, j].numpy(), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_general_form_keeps_within_memory_and_tells_how_far_it_is():
+    net, x = nets.seeded(nets.Plain()), torch.randn(2, 3, 6, 5, dtype=torch.float64)
+    options = {"method": "grad-cam++", "layer": "features", "form": "general"}
+    rows, told = [], []
+    handle = net.pool.register_forward_hook(lambda module, args, output: rows.append(len(output)))
+    with stream.reporting(lambda *how_far: told.append(how_far)):
+        bounded = seewhy.explain(net, x, [[0, 2], [0, 2]], **options, memory=0.2).maps
+    handle.remove()
+    c, *s = net.features(x).shape[1:]
+    size = 8 * c * s[0] * s[1]  # bytes
+    assert told[-1] == ("Grad-CAM++", 2 * size // 8, 2 * size // 8) and len(told) > 2
+    assert 1 < max(rows) <= 0.2 * 2**20 // (41 * size)
+    torch.testing.assert_close(bounded, seewhy.explain(net, x, [[0, 2], [0, 2]], **options).maps)
+    with pytest.raises(seewhy.errors.InputError, match="too small"):
+        seewhy.explain(net, x, 1, **options, memory=0.001)
 
 
 def test_the_shortcut_is_the_general_form_of_the_exponential_less_its_factor():
