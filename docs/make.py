@@ -128,14 +128,15 @@ def methods_table() -> str:
     """The table in docs/methods.md: what every method of the catalogue says of itself."""
     from seewhy import catalog
 
-    rows = ["| method | what it does | looks at | cost | paper |", "| --- | --- | --- | --- | --- |"]
+    rows = ["| method | what it does | looks at | cost | options | paper |", "| --- | --- | --- | --- | --- | --- |"]
     for name in catalog.names("methods"):
+        options = ", ".join(f"`{option}`" for option in catalog.options("methods", name))
         info = catalog.about(name)
         at = "the input" if info.at_input else "a layer, and the input" if info.pixels else "a layer"
         paper = re.sub(r"arXiv:([\d.]+\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", info.paper)
         paper = re.sub(r"doi:(\S+)", r"[doi:\1](https://doi.org/\1)", paper)
         line = catalog.summary("methods", name).replace("|", "\\|")
-        rows.append(f"| `{name}` | {line} | {at} | {info.cost} | {paper} |")
+        rows.append(f"| `{name}` | {line} | {at} | {info.cost} | {options} | {paper} |")
     return "\n".join(rows)
 
 

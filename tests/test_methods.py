@@ -234,3 +234,9 @@ def test_a_method_that_returns_the_wrong_shape_is_named():
 
     with pytest.raises(seewhy.SeewhyError, match=r"'flat' must return maps \(n, k, \*s\) of shape"):
         seewhy.explain(nets.seeded(nets.Plain()), torch.rand(2, 3, 6, 6), 0, method=flat, layer="features")
+
+
+@pytest.mark.parametrize(("made", "came"), [(3, "int"), (None, "NoneType")])
+def test_a_method_that_returns_no_array_is_named(made, came):
+    with pytest.raises(seewhy.SeewhyError, match=rf"must return maps \(n, k, \*s\) of shape .*got {came}"):
+        seewhy.explain(nets.seeded(nets.Plain()), torch.rand(2, 3, 6, 6), 0, method=lambda c: made, layer="features")

@@ -66,6 +66,17 @@ def test_layers_are_fused_on_the_finest_grid(net, x, fuse):
     assert one.heatmap(0, 0).shape == (6, 7)
 
 
+def test_fused_and_averaged_maps_are_exact_under_autocast():
+    net = nets.seeded(nets.Plain(), dtype=torch.float32)
+    x = torch.randn(1, 3, 6, 7)
+    with torch.autocast("cpu", torch.bfloat16):
+        fused = seewhy.explain(net, x, 1, layer=["features", "pool"], fuse="mean")
+        scaled = seewhy.explain(net, x, 1, layer="features", augment="scales")
+    assert fused.maps.dtype == scaled.maps.dtype == torch.float32
+    plain = seewhy.explain(net, x, 1, layer="features", augment="scales")
+    assert float((scaled.maps - plain.maps).abs().max()) < 0.1 * float(plain.maps.max())
+
+
 def test_blank_maps_stay_blank_when_fused():
     zeros, some = np.zeros((1, 2, 3, 3)), np.ones((1, 2, 5, 5))
     for fuse in ("max", "mean", "product"):
@@ -82,6 +93,8 @@ def test_an_explainer_of_several_layers_says_what_to_do(net, x):
     for layer, words in ([[], "got none"], [["pool", "pool"], "given twice"], [["pool", "poool"], "did you mean"]):
         with pytest.raises(seewhy.SeewhyError, match=words):
             seewhy.Explainer(net, layer=layer)
+    with pytest.raises(seewhy.SeewhyError, match=r"fuse= makes one map of several layers"):
+        seewhy.Explainer(net, layer="pool", fuse="max")
     with pytest.raises(seewhy.SeewhyError, match=r"way to fuse layers 'sum': known: max, mean, product"):
         seewhy.Explainer(net, layer=["features", "pool"], fuse="sum")
 
@@ -99,6 +112,13 @@ def test_all_layers_are_the_last_at_each_resolution(net, x):
     ]
     infos = [LayerInfo(name, "", (c, s, s), name == "two") for name, s, c in ran]
     assert sweep(infos) == ["side", "one", "two"]
+    odd = [
+        LayerInfo(name, "", (8, side, side), name == "e")
+        for name, side in zip("abcde", (180, 90, 45, 23, 12), strict=True)
+    ]
+    assert sweep(odd) == list("abcde")
+    bare = [LayerInfo(name, "", (8, side, side), name == "c") for name, side in zip("abc", (30, 28, 26), strict=True)]
+    assert sweep(bare) == ["c"]
 
 
 def test_a_sheet_of_layers(net, tmp_path):
@@ -147,6 +167,8 @@ def test_methods_with_options_and_layers(net, x):
     for methods in ([], "grad-cam"):
         with pytest.raises(seewhy.SeewhyError, match="expected methods as a list"):
             seewhy.compare(net, x, 1, methods=methods)
+    with pytest.raises(seewhy.SeewhyError, match=r"methods=\[\('grad-cam', \{'seed': 3\}\)\]"):
+        seewhy.compare(net, x, 1, methods=["grad-cam", "random-cam"], seed=3)
     with pytest.raises(seewhy.SeewhyError, match="no option 'sead'"):
         seewhy.compare(net, x, 1, methods=[("random-cam", {"sead": 1})])
 

@@ -327,7 +327,7 @@ def test_the_region_stays_where_it_was_in_further_passes(dense):
 def test_a_place_cannot_be_asked_about_while_images_are_moved(dense):
     net, x, _ = dense
     for target in (seewhy.region(3, (0, 0, 2, 2)), seewhy.negative(seewhy.region(3))):
-        with pytest.raises(seewhy.SeewhyError, match="is a place in the image, and augment= moves the image"):
+        with pytest.raises(seewhy.SeewhyError, match="is a place in the image, and this augment= moves the image"):
             seewhy.explain(net, x, target, augment="flips")
 
 

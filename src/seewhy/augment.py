@@ -31,6 +31,8 @@ class Variation:
     """Positions that it says nothing about become zero."""
     seen: Callable[[Sequence[int]], npt.NDArray[np.bool_]]
     """Which positions (*s) of a map it says something about."""
+    moves: bool = True
+    """Do things lie elsewhere in the image then?"""
 
 
 def variations(augment: str | Sequence[str]) -> list[Variation]:
@@ -64,6 +66,7 @@ def _then(first: Variation, second: Variation) -> Variation:
         lambda images: second.show(first.show(images)),
         lambda maps: first.back(second.back(maps)),
         lambda space: np.logical_and(first.seen(space), second.seen(space)),
+        first.moves or second.moves,
     )
 
 
@@ -71,7 +74,7 @@ def _everywhere(space: Sequence[int]) -> npt.NDArray[np.bool_]:
     return np.ones(tuple(space), np.bool_)
 
 
-_SAME = Variation(lambda images: images, lambda maps: maps, _everywhere)
+_SAME = Variation(lambda images: images, lambda maps: maps, _everywhere, moves=False)
 
 
 def _flips() -> list[Variation]:
@@ -97,7 +100,10 @@ def _zoom(factor: float) -> Variation:
 
 
 def _noise() -> list[Variation]:
-    return [_SAME, *(Variation(_Noisy(sample), lambda maps: maps, _everywhere) for sample in range(SAMPLES))]
+    return [
+        _SAME,
+        *(Variation(_Noisy(sample), lambda maps: maps, _everywhere, moves=False) for sample in range(SAMPLES)),
+    ]
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,15 @@ class NamedMethod:
     info: MethodInfo
 
 
-def as_method(method: str | Method, options: Mapping[str, Any] | None = None) -> NamedMethod:
+def as_method(method: str | Method | NamedMethod, options: Mapping[str, Any] | None = None) -> NamedMethod:
     """A method by its name, or a function of one's own, with options; InputError for one that it does not have."""
+    if isinstance(method, NamedMethod):
+        for option in options or {}:
+            raise InputError(
+                f"no option {option!r} here, where methods are compared: options go with their method, such as "
+                f"methods=[({method.name!r}, {{{option!r}: {(options or {})[option]!r}}})]"
+            )
+        return method
     if isinstance(method, str):
         function, name = get("methods", method), spelled(method)
     else:
@@ -80,6 +87,19 @@ def spelled(name: str) -> str:
     ('grad-cam', 'grad-cam-plus-plus')
     """
     return name.replace("++", "-plus-plus").replace("_", "-")
+
+
+def options(kind: str, name: str) -> list[str]:
+    """The options of a method or metric, as they are written: with their defaults.
+
+    >>> options("methods", "random-cam")
+    ['seed=0']
+    """
+    try:
+        parameters = signature(get(kind, name)).parameters.values()
+    except SeewhyError:
+        return []
+    return [f"{p.name}={p.default!r}" for p in parameters if p.kind is Parameter.KEYWORD_ONLY]
 
 
 def summary(kind: str, name: str) -> str:

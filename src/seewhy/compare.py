@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 from seewhy.catalog import NamedMethod, as_method
 from seewhy.errors import InputError
 from seewhy.explain import Explainer
-from seewhy.explanations import Explanations, fused
+from seewhy.explanations import Explanations
 from seewhy.types import Method
 
 Asked: TypeAlias = str | Method | tuple[str | Method, Mapping[str, Any]]
@@ -49,14 +49,14 @@ class Comparer:
         self.methods = named(methods)
         self.names = _apart(self.methods)
         at_layer = next((method for method in self.methods if not method.info.at_input), self.methods[0])
-        self.explainer = Explainer(model, at_layer.function, layer, **options)
+        self.explainer = Explainer(model, at_layer, layer, **options)
 
     def __call__(self, images: Any, target: Any = None) -> Explanations:
         """Explain images for a target; both in the forms that `seewhy.explain` lists."""
         fuse = self.explainer.fuse
         parts, names = [], []
         for name, found in zip(self.names, self.explainer.ask(images, target, self.methods), strict=True):
-            for part in found if fuse is None else [fused(found, fuse)]:
+            for part in found if fuse is None else [self.explainer.fused(found)]:
                 parts.append(part)
                 names.append(name if fuse is not None or len(found) == 1 else f"{name} at {part.layer}")
         return Explanations(tuple(parts), tuple(names))

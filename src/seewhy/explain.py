@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seewhy import catalog
-from seewhy.augment import mean, variations
+from seewhy.adapter import Ask
+from seewhy.augment import Variation, mean, variations
 from seewhy.catalog import NamedMethod
 from seewhy.errors import InputError, LayerError, OutputError, SeewhyError, SeewhyWarning
 from seewhy.explanation import Explanation
@@ -21,6 +22,7 @@ from seewhy.outputs import (
     class_candidates,
     class_scores,
     is_ambiguous,
+    is_array,
     looks_like_probabilities,
     map_arrays,
     probabilities,
@@ -65,7 +67,7 @@ class Explainer:
     def __init__(
         self,
         model: Any,
-        method: str | Method = "grad-cam",
+        method: str | Method | NamedMethod = "grad-cam",
         layer: Any = None,
         *,
         preprocess: Preprocess | Callable[[Any], Any] | str | None = None,
@@ -87,7 +89,7 @@ class Explainer:
         self.logit = score == "logit"
         self.method = catalog.as_method(method, options)
         self.signed = signed
-        self.fuse = check_fuse(fuse, signed)
+        self.fuse = check_fuse(fuse, signed, several=layer == "all" or isinstance(layer, list | tuple))
         self.augment = variations(augment) if augment is not None else None
         self._said = self._in_range = False
         self._layers = self._given_layers(layer)
@@ -104,7 +106,13 @@ class Explainer:
                 f"this explainer looks at {len(found)} layers: explainer.each(images) explains at each of them, "
                 "and Explainer(..., fuse='max'), 'mean' or 'product' makes one map of them"
             )
-        return found[0] if self.fuse is None else fused(found, self.fuse)
+        return found[0] if self.fuse is None else self.fused(found)
+
+    def fused(self, found: list[Explanation]) -> Explanation:
+        """Explanations at several layers as one, in the way that was asked for."""
+        assert self.fuse is not None
+        with self.adapter.full_precision():
+            return fused(found, self.fuse)
 
     def each(self, images: Any, target: Any = None) -> Explanations:
         """Explain images at each of the layers, all seen in one pass: an explanation for each layer."""
@@ -128,7 +136,7 @@ class Explainer:
                 self.net,
                 [layer for _, layer in layers],
                 batch,
-                question if self.augment is None else question.of(np.tile(np.arange(len(rows)), len(self.augment))),
+                question if self.augment is None else _varied(question, self.augment),
                 gradients=any(method.info.gradients for _, method in group),
                 logit=self.logit,
                 guided=wants.guided,
@@ -150,9 +158,14 @@ class Explainer:
         # 2. weigh the channels, 3. combine them
         with self.adapter.full_precision():
             maps = method.function(capture, **method.options)
-        _check(maps, capture, space if method.info.pixels else None, method.name)
-        if self.augment is not None:
-            maps, capture = mean(maps, self.augment), _first(capture, n)
+            maps = _checked(maps, capture, space if method.info.pixels else None, method.name)
+            if self.augment is not None:
+                if maps.ndim - 2 != len(space):
+                    raise LayerError(
+                        f"the layer {layer!r} has {maps.ndim - 2} spatial axes and the input {len(space)}, so the maps "
+                        "of moved images cannot be laid back: choose another layer, or leave out augment="
+                    )
+                maps, capture = mean(maps, self.augment), _first(capture, n)
         # 4. rectify: what speaks for the target remains
         if not self.signed:
             maps = rectify(maps)
@@ -243,7 +256,7 @@ class Explainer:
         ):
             if true:
                 self._said = True
-                warnings.warn(f"the outputs of {self.model_name} {words}", SeewhyWarning, stacklevel=3)
+                warnings.warn(f"the outputs of {self.model_name} {words}", SeewhyWarning, stacklevel=4)
 
     def _names(self, classes: Any) -> Sequence[str] | None:
         if classes is not None and self.labels is not None and len(self.labels) != classes.shape[1]:
@@ -317,17 +330,19 @@ def layers(model: Any, images: Any = None, **options: Any) -> list[LayerInfo]:
     return explainer.adapter.layers(explainer.net, explainer._prepare(images).placed)
 
 
-def _check(maps: Any, capture: Capture, space: tuple[int, ...] | None, method: str) -> None:
+def _checked(maps: Any, capture: Capture, space: tuple[int, ...] | None, method: str) -> Any:
     expected = (*capture.scores.shape, *(space or capture.activations.shape[2:]))
-    if tuple(maps.shape) != expected:
-        raise InputError(
-            f"the method {method!r} must return maps (n, k, *s) of shape {expected}, got {tuple(maps.shape)}"
-        )
+    if isinstance(capture.activations, np.ndarray) and is_array(maps):
+        maps = np.asarray(maps)  # a method of one's own may return tensors of TensorFlow
+    if not is_array(maps) or tuple(maps.shape) != expected:
+        came = tuple(maps.shape) if is_array(maps) else type(maps).__name__
+        raise InputError(f"the method {method!r} must return maps (n, k, *s) of shape {expected}, got {came}")
     if not is_finite(maps) or not is_finite(capture.scores):
         raise OutputError(
             "the score or its map holds NaN or infinite values: the gradient overflowed, or the target "
             "divides by zero; try the model in float32"
         )
+    return maps
 
 
 def _is_flat(capture: Capture) -> npt.NDArray[np.bool_]:
@@ -344,6 +359,10 @@ def _alike(methods: Sequence[NamedMethod]) -> Iterator[tuple[MethodInfo, list[tu
     for place, method in enumerate(methods):
         groups.setdefault((method.info.at_input, method.info.guided), []).append((place, method))
     return ((group[0][1].info, group) for group in groups.values())
+
+
+def _varied(question: Question, ways: Sequence[Variation]) -> Ask:
+    return question.of(np.tile(np.arange(len(question.rows)), len(ways)), moved=any(way.moves for way in ways))
 
 
 def _first(capture: Capture, n: int) -> Capture:

@@ -95,8 +95,6 @@ class Explanations:
 
 def fused(parts: list[Explanation], fuse: str) -> Explanation:
     """Explanations at several layers as one, on the finest of their grids; see seewhy.fuse.fuse_maps."""
-    if len(parts) == 1:
-        return parts[0]
     if len({part.maps.ndim for part in parts}) > 1:
         raise InputError("layers with different numbers of spatial axes cannot be fused")
     maps = fuse_maps([part.maps for part in parts], fuse)
@@ -105,6 +103,6 @@ def fused(parts: list[Explanation], fuse: str) -> Explanation:
         maps=maps,
         blank=to_numpy(is_blank(maps)),
         flat=np.logical_and.reduce([part.flat for part in parts]),
-        layer=f"{fuse} of {', '.join(part.layer for part in parts)}",
+        layer=f"{fuse} of {', '.join(part.layer for part in parts)}" if len(parts) > 1 else parts[0].layer,
         peak=float(maps.max()),
     )

@@ -13,8 +13,10 @@ from seewhy.types import Array
 WAYS = ("max", "mean", "product")
 
 
-def check_fuse(fuse: str | None, signed: bool) -> str | None:
+def check_fuse(fuse: str | None, signed: bool, several: bool) -> str | None:
     """The way, once it is known to make sense."""
+    if fuse is not None and not several:
+        raise InputError("fuse= makes one map of several layers: give them, layer=[...] or layer='all'")
     if fuse is not None and signed:
         raise InputError("signed maps are not fused, since each is scaled to 0 to 1 first: leave out signed or fuse")
     if fuse is not None and fuse not in WAYS:
@@ -25,8 +27,9 @@ def check_fuse(fuse: str | None, signed: bool) -> str | None:
 def fuse_maps(maps: Sequence[Array], fuse: str) -> Array:
     """Maps (n, k, *s) of several layers on the finest of their grids: the largest value, the mean or the product.
 
-    Layers differ in their units, so each map is rectified and divided by its highest value first, as LayerCAM does
-    before it fuses (Jiang et al. 2021, section III-D): the result goes from 0 to 1 and has no unit.
+    Layers differ in their units, so each map is rectified, laid on that grid and divided by its highest value before
+    they meet: the result goes from 0 to 1 and has no unit. LayerCAM (Jiang et al. 2021) fuses by "max" too, but scales
+    shallow layers by a tanh as well.
     """
     space = [max(lengths) for lengths in zip(*(m.shape[2:] for m in maps), strict=True)]
     scaled = [_to_one(upsample(rectify(m), space)) for m in maps]

@@ -61,7 +61,7 @@ def warn_of_range(preprocess: Any, model_name: str, image: npt.NDArray[np.float3
     if not isinstance(preprocess, Preprocess):
         return
     if np.isfinite(image).all() and (words := preprocess.strange(image)) is not None:
-        warnings.warn(f"the inputs of {model_name} {words}: prepare them", SeewhyWarning, stacklevel=4)
+        warnings.warn(f"the inputs of {model_name} {words}: prepare them", SeewhyWarning, stacklevel=5)
 
 
 def varied(adapter: Adapter, net: Any, placed: Any, ways: Sequence[Variation]) -> Any:

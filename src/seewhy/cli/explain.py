@@ -13,6 +13,7 @@ from seewhy.cli._options import Device, Model, Trust, Weights, as_layer, as_opti
 from seewhy.cli._paths import Paths
 from seewhy.cli._photos import explain_each, say_costs, stdout_for_results_only
 from seewhy.cli._wanted import wanted_targets
+from seewhy.errors import InputError
 from seewhy.render.overlay import style as look_of
 
 
@@ -96,6 +97,8 @@ def explain(
     look = {"style": style.value, "colormap": colormap, "opacity": opacity}
     _check_look(style.value, colormap, opacity, signed)
     several = as_layer(layer, layers)
+    if fuse is not None and layers is None:
+        raise InputError("--fuse makes one map of several layers: give them, --layers A,B or --layers all")
     chosen = catalog.as_method(method, as_options(option))
     paths = Paths(photos, out, archives=fuse is not None or layers is None)
     with stdout_for_results_only():

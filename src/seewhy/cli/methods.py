@@ -9,9 +9,9 @@ from seewhy.cli import _report
 
 
 def methods() -> None:
-    """List the methods, with one line, the cost and the paper of each."""
-    table = Table("method", "what it does", "cost", "paper", box=None, pad_edge=False)
+    """List the methods, with one line, the cost, the options and the paper of each."""
+    table = Table("method", "what it does", "cost", "options", "paper", box=None, pad_edge=False)
     for name, line in seewhy.methods().items():
-        info = catalog.about(name)
-        table.add_row(name, escape(line), info.cost, escape(info.paper))
+        info, options = catalog.about(name), " ".join(catalog.options("methods", name))
+        table.add_row(name, escape(line), info.cost, escape(options), escape(info.paper))
     _report.out().print(table)

@@ -87,6 +87,6 @@ def _not_so(why: str) -> LayerError:
     return LayerError(
         "CAM needs a layer that is followed by global average pooling and one linear layer, and a score before any "
         f"softmax or sigmoid, and here {why}: try method='grad-cam', which needs no such model and is CAM up to a "
-        "factor on one; or the last layer before the pooling, its activation included; or score='logit' and a class as "
-        "the target"
+        "factor on one; or the last layer before the pooling, its activation included (a module: a function such as "
+        "F.relu is no layer); or score='logit' and a class as the target"
     )

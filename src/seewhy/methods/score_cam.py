@@ -5,7 +5,7 @@ from seewhy.stream import MEMORY
 from seewhy.types import Capture, Maps, method
 
 
-@method(paper="Wang et al. 2020, eq. 5 to 7, arXiv:1910.01279", gradients=False, cost="many passes")
+@method(paper="Wang et al. 2020, section 3, arXiv:1910.01279", gradients=False, cost="many passes")
 def score_cam(capture: Capture, *, channels: int | None = None, memory: float = MEMORY) -> Maps:
     """Each channel weighed by the score of the image seen through it: no gradients.
 

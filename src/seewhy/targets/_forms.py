@@ -109,9 +109,12 @@ class Question:
         """Hold on to what targets read from the outputs of the first pass, so that further passes ask the same."""
         self.bound = [[_settled(target, outputs, i) for target in row] for i, row in enumerate(self.bound)]
 
-    def of(self, images: Rows) -> "_Repeated":
-        """The same, asked of a batch of variants: the first are the images as they are, which decide what is asked."""
-        return _Repeated(self, images)
+    def of(self, images: Rows, *, moved: bool) -> "_Repeated":
+        """The same, asked of a batch of variants: the first are the images as they are, which decide what is asked.
+
+        `moved`: do things lie elsewhere in some of them?
+        """
+        return _Repeated(self, images, moved)
 
 
 @dataclass(frozen=True)
@@ -119,13 +122,18 @@ class _Repeated:
     question: Question
     images: Rows
     """For each row of the batch, the image that it is a variant of."""
+    moved: bool
 
     def __call__(self, outputs: Any, classes: npt.NDArray[np.float32] | None) -> Scores:
         n = len(self.question.rows)
         values = classes[:n] if classes is not None else None
         self.question.bind(values)
         for label in (t.label for row in self.question.bound for t in row if getattr(t.score, "in_place", False)):
-            raise TargetError(f"{label!r} is a place in the image, and augment= moves the image: leave out one of them")
+            if self.moved:
+                raise TargetError(
+                    f"{label!r} is a place in the image, and this augment= moves the image: leave out one of them, or "
+                    "take augment='noise'"
+                )
         return self.question.again(outputs, self.images)
 
     def again(self, outputs: Any, of: Rows) -> Scores:
