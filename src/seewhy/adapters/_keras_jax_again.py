@@ -91,24 +91,14 @@ class Again:
         bent, _ = self._from_layer("bent", _bent, self.activations, of, found, bends)
         return channels_first(jnp.moveaxis(full_precision(bent), 0, 1), self.this.places[0].channels_last, 2)
 
-    def diagonals(self) -> tuple[Gradients, Gradients]:
-        shape, found = self.activations.shape, []
-        for i, _, moves in steps(shape):
-            of, rows = np.full(len(moves), i), jnp.broadcast_to(self.activations[i], moves.shape)
-            last = self.this.places[0].channels_last
-            move = jnp.moveaxis(jnp.asarray(moves), 1, -1) if last else jnp.asarray(moves)
-            (asked, changes), facts = self._from_layer("moved", _moved, rows, of, [move.astype(rows.dtype)])
-            scored = partial(scores_of, facts, self.ask, asked, None, of)
-            floats = [array for array in asked if is_floating(array)]
-            found.append(_derivatives(partial(_on_the_way, scored, floats, changes), len(moves))[1:])
-        count = len(found) // shape[0]
-        every = [
-            jnp.stack([jnp.concatenate([part[order] for part in found[i * count : (i + 1) * count]]).T
-                       for i in range(shape[0])])
-            for order in range(2)
-        ]  # fmt: skip
-        second, third = (full_precision(order.reshape(shape[0], -1, *shape[1:])) for order in every)
-        return second, third
+    def diagonals(self, activations: Any, of: Rows, element: Rows) -> tuple[Any, Any]:
+        moves = jnp.asarray(steps(activations.shape, element), activations.dtype)
+        moves = jnp.moveaxis(moves, 1, -1) if self.this.places[0].channels_last else moves
+        (asked, changes), facts = self._from_layer("moved", _moved, activations, of, [moves])
+        scored = partial(scores_of, facts, self.ask, asked, None, of)
+        floats = [array for array in asked if is_floating(array)]
+        _, second, third = _derivatives(partial(_on_the_way, scored, floats, changes), len(moves))
+        return full_precision(second), full_precision(third)
 
     def biases(self) -> list[Any]:
         this = replace(self.this, places=(), gradients=True, guided=False)

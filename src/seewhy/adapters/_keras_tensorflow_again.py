@@ -78,18 +78,13 @@ class Again:
                 columns.append(channels_first(bent, last, 1))
         return np.stack(columns, axis=1)
 
-    def diagonals(self) -> tuple[Gradients, Gradients]:
-        found = [[np.zeros((self.k, a.size), a.dtype) for _ in range(2)] for a in self.activations]
-        for i, elements, moves in steps(self.activations.shape):
-            of, rows = np.full(len(moves), i), np.broadcast_to(self.activations[i], moves.shape)
-            question = Question(self.ask, self.this.n, False, of)
-            with _derivatives():
-                (arrays, changes), facts = self._from_layer("moved", _moved, rows, of, question, moves)
-                for order, values in zip(found[i], question.bend_along(facts, arrays, changes), strict=True):
-                    order[:, elements] = values.T
-        second, third = (np.stack([orders[o] for orders in found]) for o in range(2))
-        shape = (len(found), self.k, *self.activations.shape[1:])
-        return second.reshape(shape), third.reshape(shape)
+    def diagonals(self, activations: Any, of: Rows, element: Rows) -> tuple[Any, Any]:
+        moves = steps(activations.shape, element)
+        question = Question(self.ask, self.this.n, False, of)
+        with _derivatives():
+            (arrays, changes), facts = self._from_layer("moved", _moved, activations, of, question, moves)
+            second, third = question.bend_along(facts, arrays, changes)
+        return second, third
 
     def biases(self) -> list[Any]:
         this = replace(self.this, places=(), gradients=True, guided=False)

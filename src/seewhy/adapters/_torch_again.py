@@ -73,14 +73,12 @@ class Again:
             turned = self.point.is_channels_last(activations)
         return full(first(torch.stack(columns, dim=1), turned, axis=2))
 
-    def diagonals(self) -> tuple[Tensor, Tensor]:
+    def diagonals(self, activations: Tensor, of: Rows, element: Rows) -> tuple[Tensor, Tensor]:
         with self._ready(gradients=True):
-            [activations] = run(self.this, [self.point], self.this.image, gradients=False, watch=False).activations
-            turned = self.point.is_channels_last(activations)
             return diagonals(
-                full(first(activations, turned)),
+                activations, of, element,
                 lambda rows, of: _torch_tail.tail(self.this, self.point, self.logit, self._score, rows, of),
-            )
+            )  # fmt: skip
 
     def biases(self) -> list[Tensor]:
         this = self.this
