@@ -35,7 +35,7 @@ def min_max(rows: Float[Array, "m *s"]) -> Float[Array, "m *s"]:
 def channel_masks(
     activations: Activations, of: Rows, channel: npt.NDArray[np.intp], size: Sequence[int]
 ) -> Float[Array, "m 1 *_"]:
-    """Channels as masks of the input: upsampled, then scaled to [0, 1], once (Wang et al. 2020, eq. 5 and 6).
+    """Channels as masks of the input: upsampled, then scaled to [0, 1], once (Wang et al. 2020, section 3).
 
     >>> channel_masks(np.asarray([[[7.0, 7.0], [1.0, 3.0]]]), np.asarray([0]), np.asarray([1]), (4,)).tolist()
     [[[0.0, 0.25, 0.75, 1.0]]]
