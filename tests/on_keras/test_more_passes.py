@@ -252,6 +252,86 @@ def test_a_model_that_looks_at_values_runs_as_it_is():
     close(capture.again.tail(arrays(A.numpy()), OF), chosen(plain.tail(A), asked))
 
 
+def test_where_the_whole_model_runs_its_images_keep_to_what_the_rows_were_reckoned_to_take():
+    plain, lengths = Plain(), []
+
+    class Lengths(layers.Layer):
+        def call(self, x):
+            if float(ops.mean(x)) < 1e9:  # what is traced gets no further than here
+                lengths.append(len(x))
+            return x
+
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.look, self.conv, self.act, self.after = Lengths(), conv(), act(), tail()
+
+        def call(self, x):
+            return chain(x, self.look, self.conv, self.act, *self.after)
+
+    net, x = Net(), plain.batch()
+    net(x)
+    plain.fill(net)
+    [capture] = captured(net, x, ["act"])
+    A, of = plain.features(plain.batch(40, seed=7)), np.arange(40) % 2
+    lengths.clear()
+    close(capture.again.tail(arrays(A.numpy()), of), chosen(plain.tail(A), [ASKED[i] for i in of]))
+    rows = arrays(A.numpy())
+    # reckoned: 5 times what a row of the layer's output takes, 17 times what an image takes
+    images = 40 * rows[0].nbytes * 5 // (x[0].size * 4 * 17)
+    assert lengths and 1 < images < 40
+    if BACKEND == "torch":  # there one image goes as far as the layer, and the rows from there on
+        assert max(lengths) <= 2
+    else:
+        assert max(lengths) == images and sum(lengths) == 40
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="memory formats of PyTorch's")
+def test_images_that_are_channels_last_lie_in_memory_as_they_are_counted(monkeypatch):
+    from seewhy.adapters import _torch_again
+
+    monkeypatch.setattr(_torch_again, "LARGE", 1)
+    formats = []
+
+    class Strides(layers.Layer):
+        def call(self, x):
+            formats.append(x.is_contiguous())
+            return x
+
+    plain = Plain()
+    inputs, x = image(plain), plain.batch()
+    net = keras.Model(inputs, chain(inputs, Strides(), conv(), act(), *tail()))
+    [capture] = captured(net, x, ["act"])
+    formats.clear()
+    capture.again.scores(arrays(first(x)), np.arange(2))
+    assert formats == [True]
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="a module of PyTorch's")
+def test_the_search_for_layers_leaves_the_batch_as_it_was():
+    import seewhy
+
+    class Subtract(torch.nn.Module):
+        def forward(self, x):
+            return x.sub_(0.5)
+
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.conv, self.act = layers.TorchModuleWrapper(Subtract()), conv(), act()
+            self.after = tail()
+
+        def call(self, x):
+            return chain(x, self.first, self.conv, self.act, *self.after)
+
+    net, x = Net(), torch.from_numpy(Plain().batch()).double()
+    net(x.clone())
+    given = x.clone()
+    seewhy.layers(net, given)
+    seewhy.explain(net, given, 1)
+    torch.testing.assert_close(given, x, rtol=0, atol=0)
+
+
 class Counting(layers.Layer):
     """Counts how many images are really computed with."""
 

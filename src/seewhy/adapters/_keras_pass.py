@@ -62,6 +62,11 @@ class Pass:
         return self.batch.space
 
     @property
+    def image_bytes(self) -> int:
+        """Bytes of one image in float32, as which it is reckoned."""
+        return 4 * int(math.prod(self.batch.image.shape[1:]))
+
+    @property
     def image(self) -> int:
         """Which of the inputs is the first image."""
         return next(i for i, array in enumerate(flatten(self.batch.inputs)) if array is self.batch.image)
