@@ -8,6 +8,7 @@ from keras import layers, ops
 from keras_nets import CLASSES, FORMS, Plain, act, chain, channels_first, conv, image, tail, with_numbers
 from torch.nn import functional as F
 
+import seewhy
 from seewhy.errors import LayerError
 from seewhy.maps import to_numpy
 from seewhy.targets._forms import Question, as_rows
@@ -162,6 +163,25 @@ def test_curvature_and_diagonals():
             for place in ((0, 0, 0), (4, 2, 3)):
                 once = torch.func.grad(lambda t, place=place, a=A[i]: asked(_moved(a, place, t)))
                 close(third[i, j][place], torch.func.grad(torch.func.grad(once))(torch.zeros((), dtype=A.dtype)))
+
+
+def test_the_general_form_of_grad_cam_plus_plus_in_chunks():
+    plain = Plain()
+    x = image(plain)
+    net = plain.fill(
+        keras.Model(x, chain(x, conv(), act(), layers.Flatten(), layers.Dense(5, "tanh", name="hidden"),
+                             layers.Dense(CLASSES, "softmax", name="head")))
+    )  # fmt: skip
+    [capture] = captured(net, plain.batch(), ["act"])
+    inner = seewhy.catalog.get("methods", "grad-cam++")
+    A, G = to_numpy(capture.activations), to_numpy(capture.gradients)
+    second, third = diagonals(capture)
+    below = 2 * second + A.sum((2, 3))[:, None, :, None, None] * third
+    weights = (np.where(below != 0, second / np.where(below != 0, below, 1), 0) * np.maximum(G, 0)).sum((3, 4))
+    expected = np.einsum("nkc,nchw->nkhw", weights, A)
+    chunk = 41 * A[0].size * 4 * 50 / 2**20  # fifty rows, of which no image has a whole number
+    for memory in (256.0, chunk):
+        close(inner(capture, form="general", memory=memory), expected)
 
 
 def test_curvature_of_a_straight_tail_is_zero():
