@@ -27,8 +27,8 @@ def images_at(capture: Capture) -> Array:
     images, axes = further(capture).images, capture.activations.ndim - 2
     if images.ndim - 2 != axes:
         raise LayerError(
-            f"the layer has {axes} spatial axes and the input {images.ndim - 2}, so that its maps cannot be laid on the "
-            "input, which this method does: choose another layer, or a method that looks at the layer alone, such as "
-            "grad-cam"
+            f"the layer has {axes} spatial axes and the input {images.ndim - 2}, so that its maps cannot be laid on "
+            "the input, which this method does: choose another layer, or a method that looks at the layer alone, such "
+            "as grad-cam"
         )
     return images
