@@ -97,7 +97,10 @@ class MorePasses(Protocol):
         """
 
     def tail(self, activations: Float[Array, "m c *s"], of: Rows) -> Float[Array, "m k"]:
-        """The scores where these take the place of the layer's output; where it can be, only what follows is run."""
+        """The scores where these take the place of the layer's output; where it can be, only what follows is run.
+
+        The activations are given away: what follows may overwrite them.
+        """
 
     def curvature(self) -> Gradients:
         """H A for each image and target: the second derivative of the score at the layer, times the activations."""

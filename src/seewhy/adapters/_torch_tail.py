@@ -48,11 +48,15 @@ def _scores(this: Pass, point: Point, logit: bool, score: Score, activations: Te
     i = int(of[0])
     way = _ways.get(point.layer) or _find(this, point, logit, score, activations, i)
     if way is not _copies:
+        before = activations._version
         try:
             outputs = way(this, point, logit, activations, i)
         except torch.OutOfMemoryError:
             raise
-        except Exception:  # the way was found on other rows, and the model's code may look at them: find it anew
+        except Exception:
+            if activations._version != before:  # an in-place op was there before: nothing is left to try again with
+                raise
+            # the way was found on other rows, and the model's code may look at them: find it anew
             _ways.pop(point.layer, None)
         else:
             return score(outputs, of)
@@ -65,7 +69,7 @@ def _find(this: Pass, point: Point, logit: bool, score: Score, activations: Tens
     """The least of the ways that gives what the whole model gives; kept for the layer if the rows could tell."""
     rows = torch.cat([activations[:1], _noise(activations[:1])]).detach()
     pair = np.asarray([i, i])
-    expected = score(_copies(this, point, logit, rows, i), pair).detach()
+    expected = score(_copies(this, point, logit, rows.clone(), i), pair).detach()
     exact = this.image.dtype in (torch.float32, torch.float64)
     bound = float(expected.abs().max()) * (1e-4 if exact else 3e-2)
     if not bool(((expected[0] - expected[1]).abs() > bound).any()):
@@ -87,7 +91,7 @@ def _fitting(
     pair = np.asarray([i, i])
     for way in (_one, _vmapped):
         try:
-            came = score(way(this, point, logit, rows, i), pair)
+            came = score(way(this, point, logit, rows.clone(), i), pair)
         except Exception:  # whatever the model's code makes of it: another way is there
             continue
         if came.shape == expected.shape and bool(((came - expected).abs() <= bound).all()):
@@ -118,6 +122,7 @@ def _replaced(this: Pass, point: Point, logit: bool, activations: Tensor, of: Ro
 
 
 def _like(activations: Tensor, like: Tensor, point: Point) -> Tensor:
-    """Activations (m, c, *s) in the layout and precision of the layer's output; an in-place op may change them."""
+    """Activations (m, c, *s) in the layout and precision of the layer's output."""
     placed = activations.movedim(1, -1) if point.is_channels_last(like) else activations
-    return placed.to(like.device, like.dtype, copy=True)
+    # no copy, which takes longer than many a tail: rows are given away; an in-place op must not meet a leaf, though
+    return placed.to(like.device, like.dtype, copy=activations.requires_grad)
