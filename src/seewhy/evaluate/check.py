@@ -15,7 +15,7 @@ from seewhy.evaluate._findings import Finding, Verdict, nothing
 from seewhy.evaluate._subject import Subject, evidence, probabilities, subject
 from seewhy.explanation import Explanation
 from seewhy.maps import upsample
-from seewhy.metrics._similarity import is_even, spearman
+from seewhy.metrics._correlation import is_even, spearman
 from seewhy.preprocess import Preprocess
 from seewhy.render import figure
 from seewhy.stream import run
