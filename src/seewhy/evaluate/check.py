@@ -15,8 +15,8 @@ from seewhy.evaluate._findings import Finding, Verdict, mean, nothing
 from seewhy.evaluate._subject import Subject, evidence, probabilities, subject
 from seewhy.explanation import Explanation
 from seewhy.maps import upsample
-from seewhy.masking import check_seed
 from seewhy.metrics._correlation import is_even, spearman
+from seewhy.options import check_seed
 from seewhy.preprocess import Preprocess
 from seewhy.render import figure
 from seewhy.stream import run

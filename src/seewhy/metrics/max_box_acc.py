@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from seewhy.errors import InputError
 from seewhy.maps import Box, scale
-from seewhy.masking import check_count
 from seewhy.measure import Case, Metric, Sums, metric
 from seewhy.metrics._truth import overlaps, true_boxes
+from seewhy.options import check_count
 
 _REACHED = {1: (0.5,), 2: (0.3, 0.5, 0.7)}
 """The IoU that a box must reach to be correct, for each version."""

@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 
 from seewhy.errors import InputError
-from seewhy.masking import check_count, check_seed
 from seewhy.measure import Case, Metric, mean_of, metric
 from seewhy.metrics._explained import explained
+from seewhy.options import check_count, check_seed
 
 _CHUNK = 16
 """Images that are changed and explained at once."""

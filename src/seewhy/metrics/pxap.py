@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 
 from seewhy.maps import scale
-from seewhy.masking import check_count
 from seewhy.measure import Case, Metric, Sums, metric
 from seewhy.metrics._truth import region
+from seewhy.options import check_count
 
 
 @metric(paper="Choe et al. 2020, arXiv:2001.07437", better="higher", needs=("truth",))
