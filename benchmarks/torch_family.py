@@ -370,6 +370,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=16)
     parser.add_argument("--slow-rounds", type=int, default=2, help="of what makes hundreds of passes in a call")
+    parser.add_argument("--nets", default="ResNet-18,ResNet-50", metavar="NET,NET", help="on which")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--quick", action="store_true", help="a small image, 1 round, to stdout: does it run?")
     parser.add_argument("--worker", choices=KINDS, help=argparse.SUPPRESS)
@@ -389,7 +390,7 @@ def main() -> None:
     cuda = given.device.startswith("cuda")
     what = torch.cuda.get_device_name(given.device) if cuda else f"{torch.get_num_threads()} threads"
     where = machine("torch", "torchcam", "grad-cam", more=f"on {given.device}: {what}")
-    nets = [("ResNet-18", "resnet18"), ("ResNet-50", "resnet50")][: 1 if given.quick else 2]
+    nets = [(title, title.lower().replace("-", "")) for title in given.nets.split(",")][: 1 if given.quick else None]
     timed = [measure(title, name, rounds, slow, given.device, size) for title, name in nets]
     found = [wish for one in timed for wish in wishes(one)]
     parts = [NOTES, *map(net_table, timed)]

@@ -1,5 +1,7 @@
 """The CAM family from activations and gradients: options, what each needs, and peers' faults that it must not share."""
 
+from inspect import unwrap
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,9 @@ import cam_replicas
 import nets
 import seewhy
 from cam_replicas import CAM_REPLICAS, kpca_cam
+from seewhy import stream
 from seewhy.methods import _eigen
-from seewhy.types import Capture
+from seewhy.types import Capture, method, method_info
 from test_methods import Again, model_of, truth
 
 METHODS = sorted(CAM_REPLICAS)
@@ -117,13 +120,47 @@ def test_a_capture_without_further_passes_is_told_so(method):
         ("smooth-grad-cam-plus-plus", {"noise": -0.1}, "share of the image's range"),
         ("smooth-grad-cam-plus-plus", {"memory": 1e-6}, "too small"),
         ("kpca-cam", {"kernel": "cubic"}, "kernel='rbf'"),
-        ("kpca-cam", {"gamma": 0.0}, "gamma above 0"),
+        ("kpca-cam", {"gamma": 0.0}, "gamma= as a number above 0, or None"),
+        ("kpca-cam", {"gamma": "2"}, "gamma= as a number above 0, or None .* got '2'"),
         ("fem", {"sigmas": -1.0}, "0 or more, got -1.0"),
+        ("fem", {"sigmas": "2"}, "sigmas= as a number of standard deviations, 0 or more, got '2'"),
+        ("random-cam", {"seed": -1}, "seed= as a whole number of 0 or more, got -1"),
+        ("random-cam", {"seed": "1"}, "seed= as a whole number"),
     ],
 )
 def test_bad_options_say_what_is_expected(method, options, words):
-    with pytest.raises(seewhy.SeewhyError, match=words):
-        maps_of(method, hand_made(torch.rand(1, 2, 3, 3)), **options)
+    function = unwrap(seewhy.catalog.get("methods", method))  # as users have it, with no types checked
+    with pytest.raises(seewhy.errors.InputError, match=words):
+        function(hand_made(torch.rand(1, 2, 3, 3)), **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "plain", "numpys"),
+    [
+        ("smooth-grad", {"noise": 0.5, "samples": 2}, {"noise": np.float32(0.5), "samples": np.int64(2)}),
+        ("occlusion", {"fill": (1.0, 2.0, 3.0)}, {"fill": np.asarray([1.0, 2.0, 3.0], "f")}),
+        ("integrated-gradients", {"baseline": 0.5, "steps": 2}, {"baseline": np.float32(0.5), "steps": 2}),
+        ("fem", {"sigmas": 1.0}, {"sigmas": np.float32(1)}),
+        ("random-cam", {"seed": 3}, {"seed": np.int64(3)}),
+    ],
+)
+def test_numbers_of_numpy_are_numbers(name, plain, numpys):
+    net, x = nets.seeded(nets.Plain()), torch.rand(1, 3, 6, 7, dtype=torch.float64)
+    inner = seewhy.catalog.get("methods", name)
+    at_input, maps = method_info(inner).at_input, []
+
+    @method(paper="none", at_input=at_input)
+    def both(capture: Capture):
+        maps.extend(unwrap(inner)(capture, **options) for options in (plain, numpys))
+        return maps[0]
+
+    seewhy.explain(net, x, 1, method=both, layer=None if at_input else "features")
+    assert torch.equal(*maps)
+
+
+def test_a_kernel_between_too_many_positions_is_refused():
+    with pytest.raises(seewhy.errors.InputError, match=r"at most 4096 positions, got 4160 \(64 x 65\)"):
+        maps_of("kpca-cam", hand_made(torch.rand(1, 2, 64, 65)))
 
 
 def test_names_with_plus_signs():
@@ -193,6 +230,23 @@ def test_the_general_form_equals_its_replica(axes):
             model = model_of(net, x[i], net.features, score)
             expected = cam_replicas.grad_cam_plus_plus_general(A, G, j, model)
             np.testing.assert_allclose(ours[i, j].numpy(), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_general_form_keeps_within_memory_and_tells_how_far_it_is():
+    net, x = nets.seeded(nets.Plain()), torch.randn(2, 3, 6, 5, dtype=torch.float64)
+    options = {"method": "grad-cam++", "layer": "features", "form": "general"}
+    rows, told = [], []
+    handle = net.pool.register_forward_hook(lambda module, args, output: rows.append(len(output)))
+    with stream.reporting(lambda *how_far: told.append(how_far)):
+        bounded = seewhy.explain(net, x, [[0, 2], [0, 2]], **options, memory=0.2).maps
+    handle.remove()
+    c, *s = net.features(x).shape[1:]
+    size = 8 * c * s[0] * s[1]  # bytes
+    assert told[-1] == ("Grad-CAM++", 2 * size // 8, 2 * size // 8) and len(told) > 2
+    assert 1 < max(rows) <= 0.2 * 2**20 // (41 * size)
+    torch.testing.assert_close(bounded, seewhy.explain(net, x, [[0, 2], [0, 2]], **options).maps)
+    with pytest.raises(seewhy.errors.InputError, match="too small"):
+        seewhy.explain(net, x, 1, **options, memory=0.001)
 
 
 def test_the_shortcut_is_the_general_form_of_the_exponential_less_its_factor():

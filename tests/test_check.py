@@ -2,7 +2,10 @@
 
 import json
 import sys
+import threading
 import warnings
+from copy import deepcopy
+from inspect import unwrap
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from torch import nn
 import planted
 import seewhy
 from seewhy import cli
+from seewhy.evaluate import _findings
 from seewhy.evaluate._alike import agreement, along_border, edges, moved, noisy, on_grid, unmoved
 from seewhy.types import method
 
@@ -184,6 +188,66 @@ def test_shuffled_models_without_finite_scores_do_not_count(photos):
     assert found["noise"].value > 0.9
 
 
+def test_random_cam_is_not_praised(photos):
+    found = seewhy.check(planted.net(), photos[:1], method="random-cam", seed=1)["randomisation"]
+    assert found.verdict == "passed" and "depends on the model's weights" in found.sentence
+    assert "learnt" not in found.sentence and "follows" not in found.sentence
+
+
+def test_a_model_that_cannot_be_copied_is_checked_for_the_rest(photos):
+    net = deepcopy(planted.net())
+    net[0].lock = threading.Lock()
+    found = seewhy.check(net, photos[:1])
+    assert found["randomisation"].value is None and found["randomisation"].verdict == "doubtful"
+    assert "cannot be copied" in found["randomisation"].sentence and found["randomisation"].sentence.endswith(".")
+    assert found["noise"].verdict == found["shift"].verdict == "passed" and found["saturation"].value > 0
+
+
+def test_without_gradients_methods_that_need_none_are_checked(photos):
+    class Detached(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = planted.net()
+
+        def forward(self, x):
+            return self.net(x).detach()
+
+    found = seewhy.check(Detached(), photos[:1], method="eigen-cam")
+    assert found["agreement"].value is None and "No other method could be asked" in found["agreement"].sentence
+    assert found["saturation"].value is None and found["saturation"].verdict == "passed"
+    assert found["noise"].verdict == "passed" and found["randomisation"].value is not None
+    assert all("shuffled" in caption for caption, _ in found.others) and found.figure().width > 100
+    with pytest.raises(seewhy.SeewhyError, match="gradient"):
+        seewhy.check(Detached(), photos[:1], method="grad-cam")
+
+
+def test_numbers_that_are_not_there_do_not_fail(photos):
+    @method(paper="", gradients=False, at_input=True)
+    def first_row(capture):
+        """Its only evidence is cut off where an image moves up, or out of the photo where it moves down."""
+        maps = capture.activations[:, :1] * 0
+        maps[..., 0, :] = 1
+        return maps
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = seewhy.check(planted.net(), photos[:1], method=first_row)["shift"]
+        # of the four shifts the one up has nothing to compare
+        assert found.value is not None and not np.isnan(found.value)
+        gone = _findings.stability("shift", [np.nan, np.nan], [0.5, np.nan], np.nan, None, None)
+        assert (gone.value, gone.verdict) == (None, "doubtful") and gone.sentence.endswith(".")
+        alone = _findings.agreement("m", {"other": np.nan}, [], np.nan, np.nan)
+        assert (alone.value, alone.verdict) == (None, "doubtful")
+        assert _findings.agreement("m", {"one": np.nan, "other": 0.9}, [], 0.1, 0.2).verdict == "passed"
+        assert _findings.randomisation("m", {}, [0.1, np.nan], np.nan, 0, 0).value == 0.1
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, True])
+def test_a_bad_seed_is_named(photos, seed):
+    with pytest.raises(seewhy.SeewhyError, match="seed= as a whole number of 0 or more"):
+        unwrap(seewhy.check)(planted.net(), photos[:1], seed=seed)
+
+
 @pytest.mark.parametrize(
     "images, target, options, words",
     [
@@ -295,7 +359,7 @@ def test_the_command_prints_a_table_and_sentences(run, tmp_path):
     code, out, err, _ = run("photo.png", "--out", "check.png")
     assert (code, err) == (0, "")
     assert all(name in out for name in NAMES) and "passed" in out and "held against" in out
-    assert "an edge detector 1.00" in out and "it follows what the model has learnt" in out
+    assert "an edge detector 1.00" in out and "it depends on the model's weights" in out
     assert (tmp_path / "check.png").exists()
 
 

@@ -137,8 +137,8 @@ class Again:
     def curvature(self):
         return torch.zeros_like(self.slopes)
 
-    def diagonals(self):
-        return torch.zeros_like(self.slopes), torch.zeros_like(self.slopes)
+    def diagonals(self, activations, of, element):
+        return torch.zeros(len(of), self.slopes.shape[1]), torch.zeros(len(of), self.slopes.shape[1])
 
     def biases(self):
         return []

@@ -1,5 +1,6 @@
 """Faithfulness metrics: hand-made cases, scalar replicas, perfect and inverted maps, captum and torchcam."""
 
+import sys
 from dataclasses import replace
 from inspect import unwrap
 from itertools import combinations, pairwise
@@ -386,7 +387,7 @@ def test_one_pixel_is_enough_and_none_missing_is_the_image():
 
 
 def test_road_against_a_replica(monkeypatch):
-    monkeypatch.setattr("seewhy.metrics.road.NOISE", 0.0)
+    monkeypatch.setattr(sys.modules["seewhy.metrics.road"], "NOISE", 0.0)  # seewhy.metrics itself is a function
     case, percentiles = random_case((3, 8, 7), 4, ties=True), (10, 30, 75)
     order = _order(case.evidence)
     left = {"morf": [], "lerf": []}
@@ -401,6 +402,19 @@ def test_road_against_a_replica(monkeypatch):
     assert value(road(percentiles=percentiles), case) == pytest.approx((lerf - morf) / 2, abs=1e-6)
     assert value(road(order="morf", percentiles=percentiles), case) == pytest.approx(morf - case.probability, abs=1e-6)
     assert value(road(order="lerf", percentiles=percentiles), case) == pytest.approx(lerf - case.probability, abs=1e-6)
+
+
+def test_road_combined_is_half_of_what_lies_between_its_orders():
+    case = random_case((3, 8, 7), 4)
+    assert len(set(case.evidence.ravel().tolist())) > 1
+    morf, lerf = (value(road(order=order), case) for order in ("morf", "lerf"))
+    assert value(road(), case) == (lerf - morf) / 2  # with its noise, to the last bit
+
+
+def test_road_of_a_percentile_does_not_depend_on_the_others():
+    case = random_case((3, 8, 7), 4)
+    alone = [value(road(order="lerf", percentiles=(one,)), case) for one in (20, 60)]
+    assert value(road(order="lerf", percentiles=(60, 20)), case) == pytest.approx(sum(alone) / 2, abs=1e-12)
 
 
 def test_road_says_its_direction():

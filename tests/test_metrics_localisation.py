@@ -1,6 +1,7 @@
 """Localisation metrics on cases worked out by hand, and against scalar loops."""
 
 import math
+from inspect import unwrap
 
 import numpy as np
 import pytest
@@ -304,10 +305,12 @@ def test_pxap_in_loops_over_all_pixels_of_all_photos(seed):
         (pointing_game, {"tolerance": -1}, "tolerance of 0 pixels or more, got -1"),
         (pointing_game, {"tolerance": float("nan")}, "tolerance of 0 pixels or more, got nan"),
         (box_iou, {"threshold": 1}, "from 0 up to, but not, 1, got 1"),
-        (max_box_acc, {"thresholds": 0}, "number of thresholds, 1 or more, got 0"),
-        (pxap, {"thresholds": 0}, "number of thresholds, 1 or more, got 0"),
+        (max_box_acc, {"thresholds": 0}, "thresholds= as a whole number of 1 or more, got 0"),
+        (max_box_acc, {"version": [1]}, r"version=1 or version=2, got \[1\]"),
+        (pxap, {"thresholds": True}, "thresholds= as a whole number of 1 or more, got True"),
+        (pxap, {"thresholds": 0}, "thresholds= as a whole number of 1 or more, got 0"),
     ],
 )
 def test_options_are_checked(metric, options, message):
     with pytest.raises(InputError, match=message):
-        metric(**options)
+        unwrap(metric)(**options)  # without the type checks of the tests

@@ -1,6 +1,7 @@
 """Quality and cost metrics on cases worked out by hand, and against captum."""
 
 import math
+from inspect import unwrap
 
 import numpy as np
 import pytest
@@ -222,12 +223,14 @@ def test_seconds():
 @pytest.mark.parametrize(
     ("metric", "options", "message"),
     [
-        (max_sensitivity, {"radius": 0.0}, "radius above 0, got 0.0"),
-        (max_sensitivity, {"radius": float("nan")}, "radius above 0, got nan"),
-        (max_sensitivity, {"samples": 0}, "samples, 1 or more, got 0"),
-        (max_sensitivity, {"seed": -1}, "seed, 0 or more, got -1"),
+        (max_sensitivity, {"radius": 0.0}, "radius= as a number above 0, got 0.0"),
+        (max_sensitivity, {"radius": float("nan")}, "radius= as a number above 0, got nan"),
+        (max_sensitivity, {"radius": "0.1"}, "radius= as a number above 0, got '0.1'"),
+        (max_sensitivity, {"samples": 0}, "samples= as a whole number of 1 or more, got 0"),
+        (max_sensitivity, {"samples": True}, "samples= as a whole number of 1 or more, got True"),
+        (max_sensitivity, {"seed": -1}, "seed= as a whole number of 0 or more, got -1"),
     ],
 )
 def test_options_are_checked(metric, options, message):
     with pytest.raises(InputError, match=message):
-        metric(**options)
+        unwrap(metric)(**options)  # without the type checks of the tests

@@ -14,7 +14,8 @@ import planted
 import seewhy
 from seewhy.adapters import torch as adapter
 from seewhy.measure import Case, metric_info
-from seewhy.metrics._similarity import spearman, ssim
+from seewhy.metrics._correlation import pearson, spearman
+from seewhy.metrics._similarity import ssim
 from seewhy.metrics.class_sensitivity import class_sensitivity
 from seewhy.metrics.parameter_randomisation import parameter_randomisation
 
@@ -55,6 +56,13 @@ def test_spearman_is_the_correlation_of_ranks_with_ties():
     drawn = np.random.default_rng(0).integers(0, 4, (2, 5, 5))
     assert spearman(*drawn) == pytest.approx(rank_correlation(*(x.ravel().tolist() for x in drawn)))
     assert spearman(a, np.exp(a)) == pytest.approx(1)  # only the order counts
+
+
+def test_correlations_where_nothing_varies_but_by_rounding():
+    rising, shaken = np.arange(9.0), 5 + np.arange(9.0) % 2 * 1e-5  # two units in the last place of single precision
+    for measure in (pearson, spearman):
+        assert np.isnan(measure(shaken, rising)) and measure(rising, shaken) == 0
+        assert np.isnan(measure(np.zeros(9), np.zeros(9))) and measure(rising, rising) == pytest.approx(1)
 
 
 def test_ssim_of_one_window_is_its_formula():

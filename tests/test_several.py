@@ -261,3 +261,21 @@ def test_unknown_augmentations_are_named(net):
         seewhy.Explainer(net, augment="flip")
     with pytest.raises(seewhy.SeewhyError, match="got none"):
         seewhy.Explainer(net, augment=[])
+
+
+@pytest.mark.parametrize("method", ["score-cam", "guided-grad-cam"])
+def test_a_layer_of_other_axes_than_the_input_is_named(method):
+    class Spectrogram(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU())
+            self.head = torch.nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head(self.conv(x.reshape(len(x), 1, 8, 8)).mean((2, 3)))
+
+    net, x = nets.seeded(Spectrogram()), torch.randn(2, 1, 64, dtype=torch.float64)
+    assert seewhy.explain(net, x, 1, layer="conv").maps.shape == (2, 1, 6, 6)
+    for options in ({"method": method}, {"augment": "flips"}):
+        with pytest.raises(seewhy.SeewhyError, match="2 spatial axes and the input 1"):
+            seewhy.explain(net, x, 1, layer="conv", **options)

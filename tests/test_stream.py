@@ -40,7 +40,9 @@ def test_memory_counts_what_the_model_holds():
     mib = 2**20
     assert stream.rows_within(17, mib) == 1
     assert stream.rows_within(40, mib, mib) == 2
-    with pytest.raises(ValueError, match=r"memory=17 MiB is too small for one mask.*take 18 MiB: pass memory=18"):
+    with pytest.raises(
+        ValueError, match=r"memory=17 MiB is too small: one changed input.* take 18 MiB: pass memory=18"
+    ):
         stream.rows_within(17, mib, mib)
 
 

@@ -10,6 +10,7 @@ from array_api_compat import array_namespace, device
 
 from seewhy.errors import InputError
 from seewhy.maps import interpolation, to_numpy, upsample
+from seewhy.options import check_count, per_axis
 from seewhy.types import Activations, Array, Float, Rows
 
 ROUNDING = 32
@@ -37,7 +38,7 @@ def min_max(rows: Float[Array, "m *s"]) -> Float[Array, "m *s"]:
 def channel_masks(
     activations: Activations, of: Rows, channel: npt.NDArray[np.intp], size: Sequence[int]
 ) -> Float[Array, "m 1 *_"]:
-    """Channels as masks of the input: upsampled, then scaled to [0, 1], once (Wang et al. 2020, eq. 5 and 6).
+    """Channels as masks of the input: upsampled, then scaled to [0, 1], once (Wang et al. 2020, section 3).
 
     >>> channel_masks(np.asarray([[[7.0, 7.0], [1.0, 3.0]]]), np.asarray([0]), np.asarray([1]), (4,)).tolist()
     [[[0.0, 0.25, 0.75, 1.0]]]
@@ -193,6 +194,23 @@ def images_of(images: Array, of: Rows) -> Array:
     return images if images.shape[0] == 1 else take(images, of)
 
 
+def column(values: npt.NDArray[np.float64], like: Array) -> Array:
+    """One number for each row (m,), as (m, 1, ...) of the kind and the number of axes of `like`."""
+    xp = array_namespace(like)
+    shaped = np.reshape(values, (-1, *[1] * (like.ndim - 1)))
+    return xp.asarray(shaped, dtype=like.dtype, device=device(like))
+
+
+def shares(of: Rows, n: int, like: Array, weights: float | npt.NDArray[np.float64] = 1.0) -> Float[Array, "n m"]:
+    """The weights of rows, for each image; zero for the rows of other images. Of the kind of `like`.
+
+    >>> shares(np.asarray([0, 1, 0]), 2, np.ones(1), np.asarray([1.0, 2.0, 3.0])).tolist()
+    [[1.0, 0.0, 3.0], [0.0, 2.0, 0.0]]
+    """
+    each = np.where(of == np.arange(n)[:, None], weights, 0.0)
+    return array_namespace(like).asarray(each, dtype=like.dtype, device=device(like))
+
+
 def row_bytes(array: Array) -> int:
     """The bytes of one row of an array."""
     return int(prod(array.shape[1:]) * array_namespace(array).finfo(array.dtype).bits // 8)
@@ -207,30 +225,3 @@ def settle(differences: Array, size: Array) -> Array:
     xp = array_namespace(differences)
     small = xp.abs(differences) <= ROUNDING * xp.finfo(differences.dtype).eps * xp.abs(size)
     return xp.where(small, xp.zeros_like(differences), differences)
-
-
-# ---- options ---------------------------------------------------------------------------------------------
-
-
-def check_count(name: str, value: object, least: int = 1) -> None:
-    """Raise InputError unless an option is a whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise InputError(f"expected {name}= as a whole number of {least} or more, got {value!r}")
-
-
-def check_seed(seed: object) -> None:
-    check_count("seed", seed, 0)
-
-
-def per_axis(name: str, value: Any, axes: int) -> tuple[int, ...]:
-    """An option that is one whole number for all spatial axes, or one for each.
-
-    >>> per_axis("window", 3, 2), per_axis("window", (3, 5), 2)
-    ((3, 3), (3, 5))
-    """
-    values = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * axes
-    if len(values) != axes:
-        raise InputError(f"expected {name}= as one whole number, or one for each of {axes} axes, got {value!r}")
-    for one in values:
-        check_count(name, one)
-    return tuple(int(one) for one in values)

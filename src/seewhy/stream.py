@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import TypeAlias, TypeVar
 
 from seewhy.errors import InputError
+from seewhy.options import number
 
 T = TypeVar("T")
 
@@ -32,19 +33,18 @@ PATIENCE = 1.5
 def rows_within(memory: float, goes_in: int, beside: int = 0, working: int = WORKING) -> int:
     """How many rows a chunk may have within `memory` MiB.
 
-    A row takes `goes_in` bytes of what the model is given, `working` times as many while it runs, and `beside` bytes of
-    masks. Raises InputError where not even one row fits.
+    A row takes `goes_in` bytes of what the model is given, `working` times as many while it runs, and `beside` bytes
+    beside it. Raises InputError where not even one row fits.
 
     >>> rows_within(64, goes_in=3 * 224 * 224 * 4, beside=224 * 224 * 4)
     6
     """
-    if isinstance(memory, bool) or not isinstance(memory, int | float) or not memory > 0:
-        raise InputError(f"expected memory= as a number of MiB above 0, got {memory!r}")
+    memory = number("memory", memory, "a number of MiB above 0", above=0)
     row = (1 + working) * goes_in + beside
     if memory * MIB < row:
         needed = max(ceil(row / MIB * 100) / 100, 0.01)
         raise InputError(
-            f"memory={memory} MiB is too small for one mask: one masked input of this size, and what the model is "
+            f"memory={memory:g} MiB is too small: one changed input of this size, and what the model is "
             f"reckoned to hold for it, take {needed:g} MiB: pass memory={needed:g} or more"
         )
     return int(memory * MIB // row)

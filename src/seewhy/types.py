@@ -97,14 +97,19 @@ class MorePasses(Protocol):
         """
 
     def tail(self, activations: Float[Array, "m c *s"], of: Rows) -> Float[Array, "m k"]:
-        """The scores where these take the place of the layer's output; where it can be, only what follows is run."""
+        """The scores where these take the place of the layer's output; where it can be, only what follows is run.
+
+        The activations are given away: what follows may overwrite them.
+        """
 
     def curvature(self) -> Gradients:
         """H A for each image and target: the second derivative of the score at the layer, times the activations."""
 
-    def diagonals(self) -> tuple[Gradients, Gradients]:
-        """The second and third derivative of the score by each activation alone, d2 y / dA_i^2 and d3 y / dA_i^3, for
-        each image and target: what follows the layer is run on one row for each activation of the layer.
+    def diagonals(
+        self, activations: Float[Array, "m c *s"], of: Rows, element: Rows
+    ) -> tuple[Float[Array, "m k"], Float[Array, "m k"]]:
+        """The second and third derivative of each row's scores by one activation of that row alone, d2 y / dA_e^2 and
+        d3 y / dA_e^3, where these take the place of the layer's output; `element` (m,) counts along (c, *s), flat.
         """
 
     def biases(self) -> list[Array]:

@@ -8,6 +8,7 @@ from keras import layers, ops
 from keras_nets import CLASSES, FORMS, Plain, act, chain, channels_first, conv, image, tail, with_numbers
 from torch.nn import functional as F
 
+import seewhy
 from seewhy.errors import LayerError
 from seewhy.maps import to_numpy
 from seewhy.targets._forms import Question, as_rows
@@ -126,6 +127,13 @@ def _moved(A, place, t):
     return A + t * at
 
 
+def diagonals(capture):
+    A = to_numpy(capture.activations)
+    of, element = np.divmod(np.arange(A.size), A[0].size)
+    found = capture.again.diagonals(arrays(A[of]), of, element)
+    return [np.moveaxis(to_numpy(order).reshape(*A.shape, -1), -1, 1) for order in found]
+
+
 def test_curvature_and_diagonals():
     plain = Plain()
     x = image(plain)
@@ -141,7 +149,7 @@ def test_curvature_and_diagonals():
     for logit in (True, False):
         [capture] = captured(net, plain.batch(), ["act"], logit=logit)
         found, A = to_numpy(capture.again.curvature()), plain.features(plain.batch())
-        second, third = map(to_numpy, capture.again.diagonals())
+        second, third = diagonals(capture)
         assert found.shape == (2, 2, *A.shape[1:])
         for i, j in np.ndindex(2, 2):
 
@@ -157,12 +165,31 @@ def test_curvature_and_diagonals():
                 close(third[i, j][place], torch.func.grad(torch.func.grad(once))(torch.zeros((), dtype=A.dtype)))
 
 
+def test_the_general_form_of_grad_cam_plus_plus_in_chunks():
+    plain = Plain()
+    x = image(plain)
+    net = plain.fill(
+        keras.Model(x, chain(x, conv(), act(), layers.Flatten(), layers.Dense(5, "tanh", name="hidden"),
+                             layers.Dense(CLASSES, "softmax", name="head")))
+    )  # fmt: skip
+    [capture] = captured(net, plain.batch(), ["act"])
+    inner = seewhy.catalog.get("methods", "grad-cam++")
+    A, G = to_numpy(capture.activations), to_numpy(capture.gradients)
+    second, third = diagonals(capture)
+    below = 2 * second + A.sum((2, 3))[:, None, :, None, None] * third
+    weights = (np.where(below != 0, second / np.where(below != 0, below, 1), 0) * np.maximum(G, 0)).sum((3, 4))
+    expected = np.einsum("nkc,nchw->nkhw", weights, A)
+    chunk = 41 * A[0].size * 4 * 50 / 2**20  # fifty rows, of which no image has a whole number
+    for memory in (256.0, chunk):
+        close(inner(capture, form="general", memory=memory), expected)
+
+
 def test_curvature_of_a_straight_tail_is_zero():
     x = image(Plain())
     y = chain(x, conv(), act(), layers.GlobalAveragePooling2D(), layers.Dense(CLASSES))
     [capture] = captured(keras.Model(x, y), Plain().batch(), ["act"])
     assert not to_numpy(capture.again.curvature()).any()
-    assert not any(to_numpy(found).any() for found in capture.again.diagonals())
+    assert not any(found.any() for found in diagonals(capture))
 
 
 def test_the_other_inputs_go_with_their_image():
@@ -223,6 +250,86 @@ def test_a_model_that_looks_at_values_runs_as_it_is():
     asked = [ASKED[i] for i in OF]
     close(capture.again.scores(arrays(first(plain.batch(3, seed=7))), OF), chosen(plain.tail(A), asked))
     close(capture.again.tail(arrays(A.numpy()), OF), chosen(plain.tail(A), asked))
+
+
+def test_where_the_whole_model_runs_its_images_keep_to_what_the_rows_were_reckoned_to_take():
+    plain, lengths = Plain(), []
+
+    class Lengths(layers.Layer):
+        def call(self, x):
+            if float(ops.mean(x)) < 1e9:  # what is traced gets no further than here
+                lengths.append(len(x))
+            return x
+
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.look, self.conv, self.act, self.after = Lengths(), conv(), act(), tail()
+
+        def call(self, x):
+            return chain(x, self.look, self.conv, self.act, *self.after)
+
+    net, x = Net(), plain.batch()
+    net(x)
+    plain.fill(net)
+    [capture] = captured(net, x, ["act"])
+    A, of = plain.features(plain.batch(40, seed=7)), np.arange(40) % 2
+    lengths.clear()
+    close(capture.again.tail(arrays(A.numpy()), of), chosen(plain.tail(A), [ASKED[i] for i in of]))
+    rows = arrays(A.numpy())
+    # reckoned: 5 times what a row of the layer's output takes, 17 times what an image takes
+    images = 40 * rows[0].nbytes * 5 // (x[0].size * 4 * 17)
+    assert lengths and 1 < images < 40
+    if BACKEND == "torch":  # there one image goes as far as the layer, and the rows from there on
+        assert max(lengths) <= 2
+    else:
+        assert max(lengths) == images and sum(lengths) == 40
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="memory formats of PyTorch's")
+def test_images_that_are_channels_last_lie_in_memory_as_they_are_counted(monkeypatch):
+    from seewhy.adapters import _torch_again
+
+    monkeypatch.setattr(_torch_again, "LARGE", 1)
+    formats = []
+
+    class Strides(layers.Layer):
+        def call(self, x):
+            formats.append(x.is_contiguous())
+            return x
+
+    plain = Plain()
+    inputs, x = image(plain), plain.batch()
+    net = keras.Model(inputs, chain(inputs, Strides(), conv(), act(), *tail()))
+    [capture] = captured(net, x, ["act"])
+    formats.clear()
+    capture.again.scores(arrays(first(x)), np.arange(2))
+    assert formats == [True]
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="a module of PyTorch's")
+def test_the_search_for_layers_leaves_the_batch_as_it_was():
+    import seewhy
+
+    class Subtract(torch.nn.Module):
+        def forward(self, x):
+            return x.sub_(0.5)
+
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.conv, self.act = layers.TorchModuleWrapper(Subtract()), conv(), act()
+            self.after = tail()
+
+        def call(self, x):
+            return chain(x, self.first, self.conv, self.act, *self.after)
+
+    net, x = Net(), torch.from_numpy(Plain().batch()).double()
+    net(x.clone())
+    given = x.clone()
+    seewhy.layers(net, given)
+    seewhy.explain(net, given, 1)
+    torch.testing.assert_close(given, x, rtol=0, atol=0)
 
 
 class Counting(layers.Layer):

@@ -6,8 +6,8 @@ import numpy.typing as npt
 from seewhy.errors import InputError, LayerError, OutputError
 
 NO_GRADIENT = (
-    "the score does not depend on the layer, or the model or the target cuts the gradient "
-    "(detach, NumPy, argmax): choose another layer, or a method without gradients"
+    "the score does not depend on the layer (or, for a method of pixels, on the input), or the model or the target "
+    "cuts the gradient (no_grad, detach, NumPy, argmax): choose another layer, or a method without gradients"
 )
 
 

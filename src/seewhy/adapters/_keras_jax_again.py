@@ -13,6 +13,7 @@ import numpy as np
 
 from seewhy.adapter import Ask
 from seewhy.adapters._checks import NO_GRADIENT
+from seewhy.adapters._copies import rows_of_copies
 from seewhy.adapters._keras_biases import Biases, watch_biases
 from seewhy.adapters._keras_jax_functions import watch_heads
 from seewhy.adapters._keras_jax_graph import (
@@ -33,6 +34,7 @@ from seewhy.adapters._keras_jax_graph import (
 from seewhy.adapters._keras_pass import Pass, Place, compiled, runner, steps
 from seewhy.adapters._layout import is_floating
 from seewhy.errors import LayerError
+from seewhy.stream import slices
 from seewhy.types import INPUT, Gradients, Rows, Variant
 
 
@@ -60,9 +62,16 @@ class Again:
         return Variant(found.activations[0], found.gradients[0] if found.gradients else None, found.scores)
 
     def tail(self, activations: Any, of: Rows) -> Any:
-        asked, facts = self._from_layer("tail", lambda tail: tail, activations, of)
-        floats = [array for array in asked if is_floating(array)]
-        return full_precision(scores_of(facts, self.ask, asked, None, of, floats))
+        run, facts = self._ready("tail", lambda tail: tail, activations, of)
+        step = len(of)
+        if facts.eager:  # what came before the layer is computed too
+            step = rows_of_copies(len(of), activations[0].nbytes, self.this.image_bytes)
+        scores = []
+        for part in slices(len(of), step):
+            asked = run(part)
+            floats = [array for array in asked if is_floating(array)]
+            scores.append(full_precision(scores_of(facts, self.ask, asked, None, of[part], floats)))
+        return jnp.concatenate(scores)
 
     def curvature(self) -> Gradients:
         """H A = d/dA <J^T u, A> with u = ds/dy held, and J^T (d²s/dy² J A), for scores s(y(A)) and J = dy / dA."""
@@ -82,24 +91,14 @@ class Again:
         bent, _ = self._from_layer("bent", _bent, self.activations, of, found, bends)
         return channels_first(jnp.moveaxis(full_precision(bent), 0, 1), self.this.places[0].channels_last, 2)
 
-    def diagonals(self) -> tuple[Gradients, Gradients]:
-        shape, found = self.activations.shape, []
-        for i, _, moves in steps(shape):
-            of, rows = np.full(len(moves), i), jnp.broadcast_to(self.activations[i], moves.shape)
-            last = self.this.places[0].channels_last
-            move = jnp.moveaxis(jnp.asarray(moves), 1, -1) if last else jnp.asarray(moves)
-            (asked, changes), facts = self._from_layer("moved", _moved, rows, of, [move.astype(rows.dtype)])
-            scored = partial(scores_of, facts, self.ask, asked, None, of)
-            floats = [array for array in asked if is_floating(array)]
-            found.append(_derivatives(partial(_on_the_way, scored, floats, changes), len(moves))[1:])
-        count = len(found) // shape[0]
-        every = [
-            jnp.stack([jnp.concatenate([part[order] for part in found[i * count : (i + 1) * count]]).T
-                       for i in range(shape[0])])
-            for order in range(2)
-        ]  # fmt: skip
-        second, third = (full_precision(order.reshape(shape[0], -1, *shape[1:])) for order in every)
-        return second, third
+    def diagonals(self, activations: Any, of: Rows, element: Rows) -> tuple[Any, Any]:
+        moves = jnp.asarray(steps(activations.shape, element), activations.dtype)
+        moves = jnp.moveaxis(moves, 1, -1) if self.this.places[0].channels_last else moves
+        (asked, changes), facts = self._from_layer("moved", _moved, activations, of, [moves])
+        scored = partial(scores_of, facts, self.ask, asked, None, of)
+        floats = [array for array in asked if is_floating(array)]
+        _, second, third = _derivatives(partial(_on_the_way, scored, floats, changes), len(moves))
+        return full_precision(second), full_precision(third)
 
     def biases(self) -> list[Any]:
         this = replace(self.this, places=(), gradients=True, guided=False)
@@ -129,6 +128,13 @@ class Again:
         self, what: str, make: Callable[..., Any], activations: Any, of: Rows, *more: Any
     ) -> tuple[Any, Facts]:
         """What a compiled function finds that goes on from these in place of the layer's output."""
+        run, facts = self._ready(what, make, activations, of, *more)
+        return run(slice(None)), facts
+
+    def _ready(
+        self, what: str, make: Callable[..., Any], activations: Any, of: Rows, *more: Any
+    ) -> tuple[Callable[[slice], Any], Facts]:
+        """A function from some of these rows (all, if it is compiled) to what is found that goes on from them."""
         this = replace(self.this, gradients=False, guided=False)
         given = jnp.moveaxis(activations, 1, -1) if this.places[0].channels_last else activations
         weights, flat, rows = weights_of(this.net), this.flat(), jnp.asarray(of)
@@ -136,12 +142,14 @@ class Again:
         def compile() -> tuple[Callable[..., Any], Facts]:
             facts = Facts()
             tail = _tail(this, facts, self.runs)
-            return jitted(this, lambda _: make(tail), weights, flat, rows, given, *more)[0], facts
+            run, is_compiled = jitted(this, lambda _: make(tail), weights, flat, rows, given, *more)
+            facts.eager = not is_compiled
+            return run, facts
 
         counts = [len(part) for part in more]
         signature = (what, *this.signature, *shapes([*flat, rows, given, *(a for part in more for a in part)]), *counts)
         run, facts = compiled(this, signature, compile)
-        return run(weights, flat, rows, given, *more), facts
+        return lambda part: run(weights, flat, rows[part], given[part], *more), facts
 
 
 def _tail(this: Pass, facts: Facts, runs: int) -> Callable[..., list[Any]]:

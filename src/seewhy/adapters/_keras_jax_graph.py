@@ -47,6 +47,8 @@ class Facts:
     head: str | None = None
     runs: Sequence[int] = ()
     """How often each layer ran."""
+    eager: bool = False
+    """Does the code run as it is, since it can be no graph? Then all of the model runs, also what is not needed."""
 
 
 @dataclass(frozen=True)

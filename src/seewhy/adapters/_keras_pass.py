@@ -1,7 +1,7 @@
 """What the backends share: one pass, what is seen in it, and what it leaves."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
@@ -18,7 +18,7 @@ from seewhy.adapters._keras_taps import tapped
 from seewhy.adapters._layout import spatial
 from seewhy.errors import LayerError, OutputError
 from seewhy.outputs import as_fields, class_scores, map_arrays, with_fields
-from seewhy.types import INPUT
+from seewhy.types import INPUT, Rows
 
 T = TypeVar("T")
 
@@ -60,6 +60,11 @@ class Pass:
     def space(self) -> tuple[int, ...]:
         """The spatial axes of the inputs."""
         return self.batch.space
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of one image in float32, as which it is reckoned."""
+        return 4 * int(math.prod(self.batch.image.shape[1:]))
 
     @property
     def image(self) -> int:
@@ -178,19 +183,12 @@ def runner(this: Pass) -> Run:
 
 # ---- rows ------------------------------------------------------------------------------------------------
 
-_NUMBERS = 2**23
-"""How many activations the rows that run at once hold together."""
 
-
-def steps(shape: tuple[int, ...]) -> Iterator[tuple[int, slice, npt.NDArray[np.float32]]]:
-    """For activations (n, c, *s): an image, some of its elements, and rows (m, c, *s) with a one at each of these."""
-    size = math.prod(shape[1:])
-    for i in range(shape[0]):
-        for start in range(0, size, max(1, _NUMBERS // size)):
-            elements = range(start, min(start + max(1, _NUMBERS // size), size))
-            rows = np.zeros((len(elements), size), np.float32)
-            rows[np.arange(len(elements)), elements] = 1
-            yield i, slice(elements.start, elements.stop), rows.reshape(-1, *shape[1:])
+def steps(shape: tuple[int, ...], element: Rows) -> npt.NDArray[np.float32]:
+    """Rows (m, c, *s) that are one at an element of their own, counted flat, and zero elsewhere."""
+    rows = np.zeros((shape[0], math.prod(shape[1:])), np.float32)
+    rows[np.arange(len(rows)), element] = 1
+    return rows.reshape(shape)
 
 
 # ---- outputs ---------------------------------------------------------------------------------------------

@@ -12,10 +12,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from seewhy.adapter import Ask
+from seewhy.adapters._copies import rows_of_copies
 from seewhy.adapters._keras_biases import watch_biases
 from seewhy.adapters._keras_pass import Pass, Place, call, compiled, runner, steps
 from seewhy.adapters._keras_tensorflow_graph import (
     Found,
+    Graph,
     channels_first,
     noted,
     passed,
@@ -25,6 +27,7 @@ from seewhy.adapters._keras_tensorflow_graph import (
 )
 from seewhy.adapters._keras_tensorflow_question import Facts, Question, asked, derivatives, full_precision
 from seewhy.errors import LayerError
+from seewhy.stream import slices
 from seewhy.types import INPUT, Gradients, Rows, Variant
 
 
@@ -54,9 +57,16 @@ class Again:
         return Variant(found.activations[0], found.gradients[0], np.asarray(question.scores))
 
     def tail(self, activations: Any, of: Rows) -> Any:
-        question = Question(self.ask, self.this.n, False, of)
-        self._from_layer("tail", _tail, activations, of, question)
-        return np.asarray(question.scores)
+        graph, flat, rows = self._graph("tail", _tail, activations, of)
+        step = len(of)
+        if graph.facts.eager:  # nothing is cut away
+            step = rows_of_copies(len(of), activations[0].nbytes, self.this.image_bytes)
+        scores = []
+        for part in slices(len(of), step):
+            question = Question(self.ask, self.this.n, False, of[part])
+            graph.ask(question, flat, *(tensor[part] for tensor in rows))
+            scores.append(np.asarray(question.scores))
+        return np.concatenate(scores)
 
     def curvature(self) -> Gradients:
         of, last = np.arange(self.this.n), self.this.places[0].channels_last
@@ -68,18 +78,13 @@ class Again:
                 columns.append(channels_first(bent, last, 1))
         return np.stack(columns, axis=1)
 
-    def diagonals(self) -> tuple[Gradients, Gradients]:
-        found = [[np.zeros((self.k, a.size), a.dtype) for _ in range(2)] for a in self.activations]
-        for i, elements, moves in steps(self.activations.shape):
-            of, rows = np.full(len(moves), i), np.broadcast_to(self.activations[i], moves.shape)
-            question = Question(self.ask, self.this.n, False, of)
-            with _derivatives():
-                (arrays, changes), facts = self._from_layer("moved", _moved, rows, of, question, moves)
-                for order, values in zip(found[i], question.bend_along(facts, arrays, changes), strict=True):
-                    order[:, elements] = values.T
-        second, third = (np.stack([orders[o] for orders in found]) for o in range(2))
-        shape = (len(found), self.k, *self.activations.shape[1:])
-        return second.reshape(shape), third.reshape(shape)
+    def diagonals(self, activations: Any, of: Rows, element: Rows) -> tuple[Any, Any]:
+        moves = steps(activations.shape, element)
+        question = Question(self.ask, self.this.n, False, of)
+        with _derivatives():
+            (arrays, changes), facts = self._from_layer("moved", _moved, activations, of, question, moves)
+            second, third = question.bend_along(facts, arrays, changes)
+        return second, third
 
     def biases(self) -> list[Any]:
         this = replace(self.this, places=(), gradients=True, guided=False)
@@ -102,6 +107,13 @@ class Again:
         self, what: str, make: Callable[..., Any], activations: Any, of: Rows, question: Question, *more: Any
     ) -> tuple[Any, Facts]:
         """What a graph finds that goes on from these in place of the layer's output."""
+        graph, flat, rows = self._graph(what, make, activations, of, *more)
+        return graph.ask(question, flat, *rows), graph.facts
+
+    def _graph(
+        self, what: str, make: Callable[..., Any], activations: Any, of: Rows, *more: Any
+    ) -> tuple[Graph, list[Any], list[Any]]:
+        """The graph that goes on from these in place of the layer's output, and what it takes: inputs and rows."""
         this = replace(self.this, gradients=False, guided=False)
         last, dtype = this.places[0].channels_last, self.activations.dtype
         given = (tf.constant(np.moveaxis(a, 1, -1) if last else a, dtype) for a in (activations, *more))
@@ -112,7 +124,7 @@ class Again:
             (what, *this.signature, *relaxed(flat), *relaxed(rows)),
             lambda: trace(this, make(this, facts, self.runs), facts, flat, rows),
         )
-        return graph.ask(question, flat, *rows), graph.facts
+        return graph, flat, rows
 
 
 @contextmanager

@@ -85,6 +85,7 @@ def relaxed(flat: Sequence[Any]) -> list[Any]:
 def trace(this: Pass, body: Callable[..., Any], facts: Facts, flat: list[Any], more: list[Any]) -> Graph:
     """The graph of a body, for any number of images if it can be; a model that can only run eagerly is run so."""
     if getattr(this.net, "run_eagerly", False) or tf.config.functions_run_eagerly():
+        facts.eager = True
         return Graph(body, facts)
     function, number = tf.function(body, autograph=False), tf.TensorSpec([], tf.int64)
     try:
@@ -99,6 +100,7 @@ def trace(this: Pass, body: Callable[..., Any], facts: Facts, flat: list[Any], m
     except SeewhyError:
         raise
     except Exception:  # code that looks at values, such as `if x > 0` or x.numpy(), fails in Keras's own fit too
+        facts.eager = True
         return Graph(body, facts)
 
 

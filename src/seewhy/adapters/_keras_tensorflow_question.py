@@ -29,6 +29,8 @@ class Facts:
     """Which of the asked outputs are floats that the layers have a part in."""
     runs: Sequence[int] = ()
     """How often each layer ran."""
+    eager: bool = False
+    """Does the code run as it is, since it can be no graph? Then all of the model runs, also what is not needed."""
 
 
 _numbers = itertools.count()

@@ -17,6 +17,7 @@ from seewhy.adapters._keras_taps import tapped
 from seewhy.adapters._torch_biases import Bias, Watch, along, watch_biases
 from seewhy.adapters._torch_precision import full_precision
 from seewhy.adapters._torch_quiet import undisturbed
+from seewhy.outputs import map_arrays
 from seewhy.types import INPUT, Capture, Rows
 
 __all__ = ["capture", "full_precision", "run"]
@@ -24,7 +25,7 @@ __all__ = ["capture", "full_precision", "run"]
 
 def run(net: Any, inputs: Any, restart: Callable[[], None]) -> Any:
     with undisturbed(_wrapped(net)), torch.inference_mode(False), torch.no_grad():
-        return call(net, inputs)
+        return call(net, map_arrays(inputs, torch.clone))  # a module of PyTorch may change them in place
 
 
 def capture(this: Pass, ask: Ask) -> list[Capture]:

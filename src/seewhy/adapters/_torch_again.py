@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -22,6 +23,8 @@ from seewhy.errors import LayerError
 from seewhy.outputs import before_heads, map_arrays
 from seewhy.types import Rows, Variant
 
+LARGE = 128
+"""Pixels along the shorter side from which channels-last in memory is faster."""
 _contiguous: WeakSet[nn.Module] = WeakSet()
 """Models whose code takes images in PyTorch's usual memory format alone, such as those that call .view() on maps."""
 
@@ -70,14 +73,12 @@ class Again:
             turned = self.point.is_channels_last(activations)
         return full(first(torch.stack(columns, dim=1), turned, axis=2))
 
-    def diagonals(self) -> tuple[Tensor, Tensor]:
+    def diagonals(self, activations: Tensor, of: Rows, element: Rows) -> tuple[Tensor, Tensor]:
         with self._ready(gradients=True):
-            [activations] = run(self.this, [self.point], self.this.image, gradients=False, watch=False).activations
-            turned = self.point.is_channels_last(activations)
             return diagonals(
-                full(first(activations, turned)),
+                activations, of, element,
                 lambda rows, of: _torch_tail.tail(self.this, self.point, self.logit, self._score, rows, of),
-            )
+            )  # fmt: skip
 
     def biases(self) -> list[Tensor]:
         this = self.this
@@ -111,13 +112,23 @@ class Again:
         like = self.this.image
         placed = images.movedim(1, -1) if self.this.input.is_channels_last(like) else images
         placed = placed.to(like.device, like.dtype)
-        if placed.ndim == 4 and self.this.net not in _contiguous:
-            try:  # convolutions on a CPU take a third less time so
-                faster = placed.contiguous(memory_format=torch.channels_last)
-                return run(self.this, points, faster, of, gradients=gradients, watch=True)
-            except RuntimeError:
-                _contiguous.add(self.this.net)
-        return run(self.this, points, placed.contiguous(), of, gradients=gradients, watch=True)
+        go = partial(run, self.this, points, of=of, gradients=gradients, watch=True)
+        if not self._is_faster_last(placed):
+            return go(placed.contiguous())
+        try:
+            return go(placed.contiguous(memory_format=torch.channels_last))
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:  # of the memory format or of the model: the usual format tells
+            found = go(placed.contiguous())
+        _contiguous.add(self.this.net)
+        return found
+
+    def _is_faster_last(self, placed: Tensor) -> bool:
+        """Would channels-last in memory be faster? Convolutions of large images on a CPU take a third less time so."""
+        if placed.ndim != 4 or self.this.input.is_channels_last(placed) or self.this.net in _contiguous:
+            return False
+        return min(placed.shape[2:]) >= LARGE
 
     def _asked(self, found: Run, of: Rows) -> Tensor:
         return self._score(before_heads(found.outputs, found.heads.of, logit=self.logit)[1], of)

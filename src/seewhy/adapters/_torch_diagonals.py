@@ -1,4 +1,4 @@
-"""Second and third derivatives of the scores by each activation alone, on PyTorch.
+"""Second and third derivatives of scores by one activation of each row, on PyTorch.
 
 What follows the layer runs on many rows, and in each one activation is moved by a number t of its own: three times
 the derivative by t, at t = 0. Rows do not know one another, so one backward pass serves all of them.
@@ -6,43 +6,25 @@ the derivative by t, at t = 0. Rows do not know one another, so one backward pas
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from seewhy.errors import LayerError
 from seewhy.types import Rows
 
-_NUMBERS = 2**23
-"""How many activations the rows that run at once hold together."""
 
-
-def diagonals(activations: Tensor, tail: Callable[[Tensor, Rows], Tensor]) -> tuple[Tensor, Tensor]:
-    """d2 score / dA_i^2 and d3 score / dA_i^3, (n, k, c, *s) each, of scores (m, k) = tail(activations (m, c, *s), of).
+def diagonals(
+    activations: Tensor, of: Rows, element: Rows, tail: Callable[[Tensor, Rows], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """d2 score / dA_e^2 and d3 score / dA_e^3, (m, k) each, of scores (m, k) = tail(activations (m, c, *s), of).
 
     Raises LayerError where an operation of the model has no further derivatives.
     """
-    size = activations[0].numel()
-    step = max(1, _NUMBERS // size)
-    second: list[Tensor] = []
-    third: list[Tensor] = []
-    for i in range(len(activations)):
-        parts = [_some(activations[i], range(a, min(a + step, size)), i, tail) for a in range(0, size, step)]
-        for whole, part in zip((second, third), zip(*parts, strict=True), strict=True):
-            whole.append(torch.cat(part, dim=1).unflatten(1, activations.shape[1:]))
-    return torch.stack(second), torch.stack(third)
-
-
-def _some(
-    activations: Tensor, elements: range, i: int, tail: Callable[[Tensor, Rows], Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Both derivatives (k, m) by these elements of the activations (c, *s) of image i."""
-    m = len(elements)
+    m = len(activations)
     t = torch.zeros(m, dtype=activations.dtype, device=activations.device, requires_grad=True)
-    moves = torch.zeros(m, activations.numel(), dtype=t.dtype, device=t.device)
-    moves[torch.arange(m), torch.arange(elements.start, elements.stop)] = 1
-    rows = activations + (t[:, None] * moves).unflatten(1, activations.shape)
-    scores = tail(rows, np.full(m, i))
+    moves = torch.zeros_like(activations).flatten(1)
+    moves[torch.arange(m), torch.from_numpy(element)] = 1
+    scores = tail(activations + (t[:, None] * moves).reshape(activations.shape), of)
     second, third = [], []
     for score in scores.unbind(1):
         orders = [score]
@@ -50,7 +32,7 @@ def _some(
             orders.append(_derivative(orders[-1], t))
         second.append(orders[2].detach())
         third.append(orders[3].detach())
-    return torch.stack(second), torch.stack(third)
+    return torch.stack(second, dim=1), torch.stack(third, dim=1)
 
 
 def _derivative(values: Tensor, t: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ def is_batch(net: nn.Module, images: object) -> bool:
 
 def place(net: nn.Module, inputs: Any) -> Any:
     """Inputs on the model's device, floating ones in the precision of its parameters."""
-    like = next((p for p in chain(net.parameters(), net.buffers()) if p.is_floating_point()), torch.empty(0))
+    like = _floats_of(net)
 
     def move(value: Any) -> Any:
         if isinstance(value, np.ndarray):
@@ -41,6 +41,15 @@ def place(net: nn.Module, inputs: Any) -> Any:
     if isinstance(inputs, Mapping):
         return {key: move(value) for key, value in inputs.items()}
     return tuple(move(value) for value in inputs) if isinstance(inputs, tuple) else move(inputs)
+
+
+def as_floats(net: nn.Module, images: Tensor) -> Tensor:
+    """Images as floats, those that are integers in the precision of the model's parameters."""
+    return images if images.is_floating_point() else images.to(dtype=_floats_of(net).dtype)
+
+
+def _floats_of(net: nn.Module) -> Tensor:
+    return next((p for p in chain(net.parameters(), net.buffers()) if p.is_floating_point()), torch.empty(0))
 
 
 def place_photos(net: nn.Module, photos: npt.NDArray[np.float32]) -> Any:

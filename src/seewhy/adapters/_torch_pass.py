@@ -47,7 +47,7 @@ class Pass:
     space: tuple[int, ...]
     """The spatial axes of the inputs."""
     image: Tensor
-    """The first image input, in the model's own layout."""
+    """The first image input as floats, in the model's own layout."""
     inputs: Callable[[Tensor, Rows | None], Any]
     """The inputs with other images in place of these; the other inputs are those of the images that the rows name."""
     call: Callable[[Any], Any]
@@ -105,7 +105,7 @@ def _cut_run(
         if len(cuts) < len(points):
             image = _leaf(image) if gradients else image.detach()
             torch.set_grad_enabled(gradients)
-        outputs = this.call(this.inputs(image.clone() if image.requires_grad else image, of))
+        outputs = this.call(this.inputs(image.clone(), of))  # the first operation may be one in place
     again = False
     for layer, cut in cuts.items():
         again |= 0 < cut.runs < cut.expected  # less often than last time, so nothing was cut

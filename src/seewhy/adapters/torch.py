@@ -8,12 +8,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seewhy.adapter import Ask
 from seewhy.adapters import _torch_capture
 from seewhy.adapters._torch_biases import watch_biases
-from seewhy.adapters._torch_inputs import image_of, is_batch, pictures, place, place_photos, size, with_images
+from seewhy.adapters._torch_inputs import (
+    as_floats,
+    image_of,
+    is_batch,
+    pictures,
+    place,
+    place_photos,
+    size,
+    with_images,
+)
 from seewhy.adapters._torch_layers import layers as search_layers
 from seewhy.adapters._torch_layout import is_channels_last
 from seewhy.adapters._torch_pass import Change, Pass, Point, expect_runs
@@ -47,8 +56,11 @@ def describe(net: nn.Module) -> VisionModel:
 
 
 def vary(net: nn.Module, inputs: Any, images: npt.NDArray[np.float32], of: Rows) -> Any:
-    """Placed inputs with these images (m, c, *s) in place of the first image input, and the others to match."""
-    like = image_of(inputs)
+    """Placed inputs with these images (m, c, *s) in place of the first image input, and the others to match.
+
+    Where the images were integers these are floats: they need be no whole numbers, nor above zero.
+    """
+    like = as_floats(net, image_of(inputs))
     return with_images(inputs, torch.from_numpy(images).to(like.device, like.dtype), of)
 
 
@@ -86,7 +98,8 @@ def layers(net: nn.Module, inputs: Any) -> list[LayerInfo]:
     """Every layer with spatial axes that ran in one forward pass, in order; one is marked as the default."""
     net = _unwrap(net)
     with undisturbed(net), torch.inference_mode(False), torch.no_grad():
-        found = search_layers(net, lambda: _call(net, inputs), *size(inputs))
+        own = with_images(inputs, image_of(inputs).clone(), None)  # an in-place op may change it
+        found = search_layers(net, lambda: _call(net, own), *size(inputs))
     for info in found:
         expect_runs(net.get_submodule(info.name), info.runs)
     return found
@@ -118,8 +131,15 @@ def capture(
         at_input if layer is INPUT else Point(layer, names.get(layer, ""), lambda a: is_channels_last(a, space))
         for layer in layers
     ]
+    image = image_of(inputs)
+
+    def given(images: Tensor, of: Rows | None) -> Any:
+        if of is None and INPUT not in layers and not image.is_floating_point():
+            images = image.clone()  # as they came: only what is changed, or differentiated, has to be floats
+        return with_images(inputs, images, of)
+
     this = Pass(
-        net, points, at_input, n, space, image_of(inputs), partial(with_images, inputs), partial(_call, net), _tapped,
+        net, points, at_input, n, space, as_floats(net, image), given, partial(_call, net), _tapped,
         partial(undisturbed, net), partial(watch_biases, net, n, space),
     )  # fmt: skip
     with this.quiet():

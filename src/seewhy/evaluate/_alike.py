@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seewhy.metrics._similarity import spearman
+from seewhy.metrics._correlation import spearman
 
 Map = npt.NDArray[Any]
 Image = npt.NDArray[np.float32]

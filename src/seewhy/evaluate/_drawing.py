@@ -11,6 +11,12 @@ from seewhy.measure import Better
 
 ARROWS = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
 
+ROUNDING = 1e-5
+"""Numbers of a column that are nearer to each other than this share of them are equal."""
+
+CELL = (0.95, 0.34)
+"""Inches of a cell, across and down."""
+
 
 def shades(values: npt.NDArray[np.float64], better: Sequence[Better]) -> npt.NDArray[np.float64]:
     """How good each number is within its column, 0 the worst to 1 the best; NaN where that cannot be said.
@@ -25,7 +31,7 @@ def shades(values: npt.NDArray[np.float64], better: Sequence[Better]) -> npt.NDA
             continue
         column = values[known, j]
         low, high = column.min(), column.max()
-        if high > low:
+        if high - low > ROUNDING * max(abs(high), abs(low)):
             share = (column - low) / (high - low)
             found[known, j] = share if way == "higher" else 1 - share
     return found
@@ -33,7 +39,7 @@ def shades(values: npt.NDArray[np.float64], better: Sequence[Better]) -> npt.NDA
 
 def draw(
     values: npt.NDArray[np.float64], rows: Sequence[str], controls: Sequence[str], columns: Sequence[str],
-    better: Sequence[Better],
+    better: Sequence[Better], title: str = "",
 ) -> Image.Image:  # fmt: skip
     """The table, each column shaded from its worst number to its best one; controls last, below a line."""
     from matplotlib import colormaps
@@ -47,19 +53,23 @@ def draw(
     colours = colormaps["YlGn"](np.nan_to_num(good, nan=0.0) * 0.75)
     colours[np.isnan(good)] = 1.0
 
-    wide, high = 2.4 + 0.95 * len(columns), 2.4 + 0.34 * len(rows)
+    left, right, top, below = 2.1, 1.3, 1.75, 0.4 if title else 0.15  # inches round the cells
+    across, down = CELL[0] * len(columns), CELL[1] * len(rows)
+    wide, high = left + across + right, top + down + below
     sheet = Figure(figsize=(wide, high), dpi=110)
     canvas = FigureCanvasAgg(sheet)
-    axes = sheet.add_axes((2.2 / wide, 0.25 / high, 0.95 * len(columns) / wide, 0.34 * len(rows) / high))
+    axes = sheet.add_axes((left / wide, below / high, across / wide, down / high))
+    sheet.text(left / wide, 0.12 / high, title, fontsize=9)
     axes.imshow(colours, aspect="auto")
     for i in range(len(rows)):
         for j in range(len(columns)):
             number = "" if np.isnan(values[i, j]) else f"{values[i, j]:.3g}"
-            best = good[i, j] == 1
+            best = good[i, j] > 1 - ROUNDING
             axes.text(j, i, number, ha="center", va="center", fontsize=9, weight="bold" if best else "normal")
     titles = [f"{name}\n{ARROWS[way]}" for name, way in zip(columns, better, strict=True)]
     axes.set_xticks(range(len(columns)), titles, rotation=40, ha="left", fontsize=8.5)
-    axes.set_yticks(range(len(rows)), rows, fontsize=9.5)
+    names = [f"{name} (control)" if name in controls else name for name in rows]
+    axes.set_yticks(range(len(rows)), names, fontsize=9.5)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     if 0 < len(controls) < len(rows):

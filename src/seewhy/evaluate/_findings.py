@@ -51,12 +51,12 @@ def randomisation(
     """`whole`: the likeness for each model that was shuffled as a whole; `blanks` of these maps are blank."""
     if not whole:
         return nothing("randomisation", "With its weights shuffled the model gives no finite scores to explain.")
-    value = float(np.mean(whole))
+    value = mean(whole)
     verdict = _low(value, FOLLOWS)
     how = "nothing" if value <= 0.1 else "little" if value <= FOLLOWS[0] else "much"
     begun = f"With all weights of the model shuffled the map keeps {how} of what it was"
     sentence = {
-        "passed": f"{begun}: it follows what the model has learnt.",
+        "passed": f"{begun}: it depends on the model's weights.",
         "doubtful": f"{begun}: a part of it shows the photo, whatever the model has learnt.",
         "failed": f"{begun}: {method} shows the photo, and not what the model has learnt.",
     }[verdict]
@@ -64,7 +64,7 @@ def randomisation(
         sentence += f" It turned blank in {blanks} of {len(whole)} draws, which counts as 0."
     if unfit:
         sentence += f" {unfit} of {len(stages) + unfit} shuffled models gave no finite scores, and do not count."
-    references = {"a map that follows the model": 0.0, "an edge detector": 1.0, "random-cam": by_chance}
+    references = {"a map that depends on the weights": 0.0, "an edge detector": 1.0, "random-cam": by_chance}
     return Finding("randomisation", value, references, verdict, sentence, stages)
 
 
@@ -72,7 +72,9 @@ def stability(
     name: str, alike: Numbers, edges: Numbers, by_chance: float, probability: float | None, least: float | None
 ) -> Finding:
     """For name "noise" or "shift"."""
-    value = float(np.mean(alike))
+    value = mean(alike)
+    if np.isnan(value):
+        return nothing(name, "In what the changed images share with the photo the map is the same everywhere.")
     verdict = _high(value, STABLE)
     change = "a little noise" if name == "noise" else "a shift by a few pixels"
     sentence = {
@@ -82,14 +84,16 @@ def stability(
     }[verdict]
     if probability is not None and least is not None and probability - least > 0.1:
         sentence += f" The model wavers too: its probability falls from {probability:.0%} to {least:.0%}."
-    references = {"a steady map": 1.0, "an edge detector": _mean(edges), "maps drawn by chance": by_chance}
+    references = {"a steady map": 1.0, "an edge detector": mean(edges), "maps drawn by chance": by_chance}
     return Finding(name, value, references, verdict, sentence)
 
 
 def agreement(method: str, peers: Mapping[str, float], same: Sequence[str], by_chance: float, edges: float) -> Finding:
     if not peers:
         return nothing("agreement", f"Here {', '.join(same)} give the very map of {method}: no other view to compare.")
-    value = _mean(list(peers.values()))
+    value = mean(list(peers.values()))
+    if np.isnan(value):
+        return nothing("agreement", "On the grid of the other methods' maps this one is the same everywhere.")
     verdict = _high(value, AGREES)
     if verdict == "passed" and value <= by_chance:
         verdict = "doubtful"
@@ -104,8 +108,11 @@ def agreement(method: str, peers: Mapping[str, float], same: Sequence[str], by_c
     return Finding("agreement", value, references, verdict, sentence, peers)
 
 
-def saturation(slope: float, probability: float | None, uses_gradients: bool, logit: bool) -> Finding:
-    verdict = _high(slope, SLOPE) if uses_gradients else "passed"
+def saturation(slope: float | None, probability: float | None, uses_gradients: bool, logit: bool) -> Finding:
+    """`slope` None: it was not to be had."""
+    if slope is None and uses_gradients:
+        return nothing("saturation", "How much the score moves with the layer could not be asked.")
+    verdict = "passed" if slope is None or not uses_gradients else _high(slope, SLOPE)
     sure = "" if probability is None else f" (probability {probability:.2%})"
     if not uses_gradients:
         sentence = "The method takes no gradient, so a saturated score does not harm it."
@@ -158,5 +165,11 @@ def _high(value: float, limits: tuple[float, float]) -> Verdict:
     return "passed" if value >= limits[0] else "doubtful" if value >= limits[1] else "failed"
 
 
-def _mean(numbers: Numbers) -> float:
-    return float(np.mean(numbers)) if len(numbers) else float("nan")
+def mean(numbers: Numbers) -> float:
+    """The mean of those that are numbers; NaN where none is.
+
+    >>> mean([1.0, float("nan"), 2.0]), mean([])
+    (1.5, nan)
+    """
+    known = [number for number in numbers if not np.isnan(number)]
+    return float(np.mean(known)) if known else float("nan")

@@ -10,7 +10,7 @@ from array_api_compat import array_namespace
 
 from seewhy.catalog import NamedMethod
 from seewhy.compare import Asked, Comparer, named
-from seewhy.errors import InputError, OutputError
+from seewhy.errors import InputError, LayerError, OutputError
 from seewhy.explain import Explainer
 from seewhy.explanation import Explanation
 from seewhy.inputs import Inputs
@@ -35,8 +35,10 @@ class Subject:
     main: Explanation
     peers: Mapping[str, Explanation]
     controls: tuple[Explanation, ...]
-    slope: float
-    """How much the score moves with the layer: the sum of |G A| over all of it."""
+    slope: float | None
+    """How much the score moves with the layer: the sum of |G A| over all of it; None where it cannot be asked."""
+    lonely: str = ""
+    """Why there are no peers and no slope: what was wrong when they were asked."""
 
     @property
     def target(self) -> Any:
@@ -51,7 +53,7 @@ class Subject:
     def shuffled(self, share: float, seed: int) -> list[Explanation] | None:
         """The method and the controls asked of a copy of the model that has this share of its layers shuffled.
 
-        None where its scores or maps are not finite.
+        None where its scores or maps are not finite. Raises InputError where the model cannot be copied.
         """
         explainer = self.explainer
         copy = explainer.with_net(explainer.adapter.randomised(explainer.net, share, seed))
@@ -83,8 +85,12 @@ def subject(model: Any, image: Any, target: Any, asked: Asked, layer: Any, ways:
     n, space = explainer.adapter.size(inputs.placed)
     if n != 1 or len(space) != 2:
         raise InputError(f"one map is checked, so one image (h, w) is expected, got {n} with the spatial axes {space}")
-    methods = [*comparer.methods, *_controls(), *named([_slope])]
-    main, *others, slopes = (part for [part] in explainer.ask_prepared(inputs, target, methods))
+    methods, others, lonely = [method, *_controls()], named([*peers, _slope]), ""
+    try:
+        found = explainer.ask_prepared(inputs, target, [*methods, *others])
+    except (LayerError, OutputError) as error:  # others take a gradient, which there need not be
+        found, peers, lonely = explainer.ask_prepared(inputs, target, methods), [], str(error)
+    main, *parts = (part for [part] in found)
     if main.blank.size != 1:
         raise InputError(f"one map is checked, so one target is expected, got {', '.join(main.labels[0])}")
     return Subject(
@@ -93,9 +99,10 @@ def subject(model: Any, image: Any, target: Any, asked: Asked, layer: Any, ways:
         inputs=inputs,
         image=np.asarray(explainer.adapter.pictures(inputs.placed)(0), np.float32),
         main=main,
-        peers=dict(zip(peers, others, strict=False)),
-        controls=tuple(others[len(peers) :]),
-        slope=float(to_numpy(slopes.maps).sum()),
+        peers=dict(zip(peers, parts[CONTROLS:], strict=False)),
+        controls=tuple(parts[:CONTROLS]),
+        slope=None if lonely else float(to_numpy(parts[-1].maps).sum(dtype=np.float64)),
+        lonely=lonely,
     )
 
 

@@ -195,7 +195,8 @@ def _known(
     if unknown:
         raise InputError(
             _listed(f"{source} has classes that the model does not know by these names:", unknown)
-            + '\nsay which of the model\'s classes are meant, such as classes={"cat": ["tabby", 282]}, or () for none'
+            + "\nname them in the file as the model does, or say in Python which of the model's classes are meant: "
+            + 'classes={"cat": ["tabby", 282]}), or () for none'
         )
     return known
 

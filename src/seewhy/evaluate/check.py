@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from seewhy.errors import unknown
+from seewhy.errors import InputError, unknown
 from seewhy.evaluate import _findings
 from seewhy.evaluate._alike import agreement, along_border, edges, moved, noisy, unmoved
-from seewhy.evaluate._findings import Finding, Verdict, nothing
+from seewhy.evaluate._findings import Finding, Verdict, mean, nothing
 from seewhy.evaluate._subject import Subject, evidence, probabilities, subject
 from seewhy.explanation import Explanation
 from seewhy.maps import upsample
-from seewhy.metrics._similarity import is_even, spearman
+from seewhy.metrics._correlation import is_even, spearman
+from seewhy.options import check_seed
 from seewhy.preprocess import Preprocess
 from seewhy.render import figure
 from seewhy.stream import run
@@ -50,7 +51,7 @@ class Check:
     explanation: Explanation
     """The one that was checked."""
     others: tuple[tuple[str, Explanation], ...]
-    """What it was held against, with a caption for each: other methods, shuffled models, disturbed images."""
+    """What it was held against, with a caption for each: other methods, and the method in shuffled models."""
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
@@ -132,14 +133,16 @@ def check(
       correlation; near 1 is good.
     - agreement: with other methods, seen in the same pass; beside that of RandomCAM.
     - saturation: how much the score moves with the layer, S / (S + |y|) with S the sum of |G A|; near 0 the gradient
-      says nothing.
+      says nothing. A method that takes no gradient has nothing to fear from it.
     - blank: the share of positions that speak for the target.
     - border: how dense the evidence is along the border, over its mean.
 
     Each has a number, its references and a verdict; what they cannot tell is whether the model is right. Costs two
-    passes, one for five copies of the model each, and one for eight disturbed images.
+    passes, one for five copies of the model each, and one for eight disturbed images. A finding has no number where
+    there is nothing to measure: in a blank map, for a model that cannot be copied, without gradients for the others.
 
-    Raises InputError for several images, targets or layers, or what is no image, and what `seewhy.explain` raises.
+    Raises InputError for several images, targets or layers, what is no image, or a seed below 0, and what
+    `seewhy.explain` raises.
 
     >>> import torch
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
@@ -147,6 +150,7 @@ def check(
     >>> check(net, torch.zeros(1, 3, 16, 16), 1, method=lambda capture: 0 * capture.activations[:, :1])["blank"].verdict
     'failed'
     """
+    check_seed(seed)
     ways = {"preprocess": preprocess, "labels": labels, "score": score}
     this = subject(model, image, target, (method, options), layer, ways)
     found = evidence(this.main)
@@ -169,7 +173,10 @@ def _randomisation(this: Subject, seed: int) -> tuple[Finding, Shown]:
     shown: Shown = []
     blanks = 0
     draws = [(share, seed + draw) for share, draw in STAGES]
-    shuffled = run(len(draws), 1, lambda part: this.shuffled(*draws[part.start]), "shuffling weights")
+    try:
+        shuffled = list(run(len(draws), 1, lambda part: this.shuffled(*draws[part.start]), "shuffling weights"))
+    except InputError as error:
+        return nothing("randomisation", f"No model with shuffled weights could be asked: {_sentence(error)}"), []
     for (share, draw), found in zip(STAGES, shuffled, strict=True):
         if found is None:
             continue
@@ -185,7 +192,7 @@ def _randomisation(this: Subject, seed: int) -> tuple[Finding, Shown]:
         if draw == 0:
             shown.append((f"{share:.0%} of the layers shuffled: {kept:.2f}", found[0]))
     unfit = len(STAGES) - len(stages)
-    return _findings.randomisation(this.method.name, stages, whole, _mean(chance), blanks, unfit), shown
+    return _findings.randomisation(this.method.name, stages, whole, mean(chance), blanks, unfit), shown
 
 
 def _stability(this: Subject, seed: int) -> tuple[Finding, Finding]:
@@ -218,6 +225,8 @@ def _stability(this: Subject, seed: int) -> tuple[Finding, Finding]:
 
 
 def _agreement(this: Subject) -> Finding:
+    if this.lonely:
+        return nothing("agreement", f"No other method could be asked: {_sentence(this.lonely)}")
     found = evidence(this.main)
     alike = {name: agreement(found, evidence(part)) for name, part in this.peers.items()}
     same = [name for name, value in alike.items() if value > SAME]
@@ -226,14 +235,14 @@ def _agreement(this: Subject) -> Finding:
         this.method.name,
         {name: value for name, value in alike.items() if name not in same},
         same,
-        _mean([agreement(evidence(control), other) for control in this.controls for other in others]),
-        _mean([agreement(edges(this.image), other) for other in others]),
+        mean([agreement(evidence(control), other) for control in this.controls for other in others]),
+        mean([agreement(edges(this.image), other) for other in others]),
     )
 
 
 def _saturation(this: Subject) -> Finding:
     score = abs(float(this.main.scores[0, 0]))
-    share = this.slope / (this.slope + score) if this.slope else 0.0
+    share = None if this.slope is None else this.slope / (this.slope + score) if this.slope else 0.0
     return _findings.saturation(share, this.probability, this.method.info.gradients, this.explainer.logit)
 
 
@@ -244,13 +253,12 @@ def _blank(this: Subject) -> Finding:
 
 def _pairs(maps: Sequence[Any]) -> float:
     """How alike maps are that have nothing to do with one another, on average."""
-    return _mean([spearman(a, b) for i, a in enumerate(maps) for b in maps[i + 1 :]])
+    return mean([spearman(a, b) for i, a in enumerate(maps) for b in maps[i + 1 :]])
 
 
-def _mean(numbers: Sequence[float]) -> float:
-    """The mean of those that are numbers."""
-    known = [number for number in numbers if not np.isnan(number)]
-    return float(np.mean(known)) if known else float("nan")
+def _sentence(words: object) -> str:
+    """What an error says, with a full stop."""
+    return f"{str(words).rstrip('.')}."
 
 
 def _plain(value: float | None) -> float | None:

@@ -87,7 +87,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not kept in JSON")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """Methods by metrics, over all photos that were measured.
 
@@ -132,6 +132,10 @@ class Table:
     def values(self) -> npt.NDArray[np.float64]:
         """All numbers, (methods, metrics); NaN where nothing was measured."""
         return np.asarray([[self._value(method, c) for c in self.columns] for method in self.methods], np.float64)
+
+    def __repr__(self) -> str:
+        size = f"{len(self.methods)} methods x {len(self.columns)} metrics"
+        return f"<Table of {size} on {self.counted()} photo(s) by {self.model}>"
 
     def counted(self) -> int:
         """How many photos were measured, grids of four not counted."""
@@ -206,7 +210,10 @@ class Table:
 
     def figure(self) -> Image.Image:
         """The table as a picture: in each column the best is dark, the worst is white; controls stand below a line."""
-        return draw(self.values(), self.methods, self.controls, self.metrics, [c.better for c in self.columns])
+        count = self.counted()
+        title = f"{self.model}, {count} photo{'s' * (count != 1)}; the best of each column in bold"
+        better = [c.better for c in self.columns]
+        return draw(self.values(), self.methods, self.controls, self.metrics, better, title)
 
     def _repr_png_(self) -> bytes:
         return figure.png(self.figure())

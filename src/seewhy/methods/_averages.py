@@ -5,9 +5,9 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace
 
-from seewhy.masking import images_of, row_bytes
+from seewhy.masking import images_of, row_bytes, shares
 from seewhy.methods._passes import further
 from seewhy.stream import rows_within, run
 from seewhy.types import Array, Capture, Gradients, Rows
@@ -34,17 +34,9 @@ def summed_gradients(
     def work(part: slice) -> Array:
         step, of = np.divmod(np.arange(part.start, part.stop), n)
         slopes = again.gradients(change(images_of(X, of), step, of), of, at_input=True).gradients
-        share = np.where(of == np.arange(n)[:, None], np.asarray(weights)[step], 0.0)  # (n, m)
-        return xp.tensordot(xp.asarray(share, dtype=slopes.dtype, device=device(slopes)), slopes, axes=([1], [0]))
+        return xp.tensordot(shares(of, n, slopes, np.asarray(weights)[step]), slopes, axes=([1], [0]))
 
     total = None
     for summed in run(n * steps, rows, work, doing):
         total = summed if total is None else total + summed
     return total
-
-
-def column(values: npt.NDArray[np.float64], like: Array) -> Array:
-    """One number for each row (m,), as (m, 1, ...) of the kind and the number of axes of `like`."""
-    xp = array_namespace(like)
-    shaped = np.reshape(values, (-1, *[1] * (like.ndim - 1)))
-    return xp.asarray(shaped, dtype=like.dtype, device=device(like))

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from seewhy.errors import InputError
-from seewhy.types import Capture
+from seewhy.errors import InputError, LayerError
+from seewhy.types import Array, Capture
 
 
 def further(capture: Capture) -> Any:
@@ -17,3 +17,18 @@ def further(capture: Capture) -> Any:
             "seewhy.explain made, or one with again=..., see seewhy.types.MorePasses"
         )
     return capture.again
+
+
+def images_at(capture: Capture) -> Array:
+    """The images (n, c, *s), of a model whose layer has as many spatial axes, so that its maps can be laid on them.
+
+    Raises LayerError where it has others, such as the spectrogram of a signal.
+    """
+    images, axes = further(capture).images, capture.activations.ndim - 2
+    if images.ndim - 2 != axes:
+        raise LayerError(
+            f"the layer has {axes} spatial axes and the input {images.ndim - 2}, so that its maps cannot be laid on "
+            "the input, which this method does: choose another layer, or a method that looks at the layer alone, such "
+            "as grad-cam"
+        )
+    return images

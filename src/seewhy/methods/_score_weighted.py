@@ -9,7 +9,7 @@ from array_api_compat import array_namespace
 
 from seewhy.maps import combine
 from seewhy.masking import by_channel, channel_masks, images_of, most_varying, row_bytes, softmax, varying
-from seewhy.methods._passes import further
+from seewhy.methods._passes import further, images_at
 from seewhy.stream import rows_within, run
 from seewhy.types import Array, Capture, Maps
 
@@ -27,7 +27,7 @@ def score_weighted(
     Only one chunk of masks is held at a time, whatever the number of channels.
     """
     again, A = further(capture), capture.activations
-    images = again.images
+    images = images_at(capture)
     xp = array_namespace(images)
     (n, c), size = A.shape[:2], images.shape[2:]
     chosen = most_varying(A, channels)

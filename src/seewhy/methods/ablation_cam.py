@@ -3,10 +3,10 @@
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from seewhy.errors import InputError
 from seewhy.maps import combine, to_numpy
 from seewhy.masking import by_channel, images_of, row_bytes, settle
 from seewhy.methods._passes import further
+from seewhy.options import number
 from seewhy.stream import MEMORY, WORKING_TAIL, rows_within, run
 from seewhy.types import Array, Capture, Maps, method
 
@@ -43,12 +43,11 @@ def ablation_cam(capture: Capture, *, fill: float = 0.0, memory: float = MEMORY)
     >>> tuple(seewhy.explain(net, torch.rand(5, 3, 8, 8), 1, method="ablation-cam", layer="1").maps.shape)
     (5, 1, 6, 6)
     """
-    if isinstance(fill, bool) or not isinstance(fill, int | float) or not np.isfinite(fill):
-        raise InputError(f"expected fill= as a finite number, got {fill!r}")
+    filled = number("fill", fill, "a finite number")
     again, A = further(capture), capture.activations
     xp = array_namespace(A)
     n, c, *s = A.shape
-    of, channel = np.nonzero(to_numpy(xp.any(xp.reshape(fill != A, (n, c, -1)), axis=-1)))
+    of, channel = np.nonzero(to_numpy(xp.any(xp.reshape(filled != A, (n, c, -1)), axis=-1)))
     rows = rows_within(memory, row_bytes(A), working=WORKING_TAIL)
     every = np.arange(c)
 
@@ -56,7 +55,7 @@ def ablation_cam(capture: Capture, *, fill: float = 0.0, memory: float = MEMORY)
         here = xp.asarray(channel[part][:, None] == every, device=device(A))
         here = xp.reshape(here, (*here.shape, *(1,) * len(s)))
         # each row anew from what was captured: no row's fill is seen by another
-        ablated = xp.where(here, xp.asarray(fill, dtype=A.dtype, device=device(A)), images_of(A, of[part]))
+        ablated = xp.where(here, xp.asarray(filled, dtype=A.dtype, device=device(A)), images_of(A, of[part]))
         return again.tail(ablated, of[part])
 
     y = capture.scores

@@ -2,8 +2,8 @@
 
 from array_api_compat import array_namespace
 
-from seewhy.errors import InputError
 from seewhy.maps import for_every_target
+from seewhy.options import number
 from seewhy.types import Capture, Maps, method
 
 
@@ -20,15 +20,14 @@ def fem(capture: Capture, *, sigmas: float = 2.0) -> Maps:
     activations weighed by the share of unusual positions. Takes activations (n, c, *s), returns maps (n, k, *s) in
     units of the activations.
 
-    Raises InputError where `sigmas` is negative.
+    Raises InputError where `sigmas` is no number of 0 or more.
 
     >>> import numpy as np
     >>> A = np.asarray([[[0, 0, 0, 0, 0, 9], [1, 1, 1, 1, 1, 1]]], "f")
     >>> fem(Capture(A, None, np.ones((1, 1), "f"), None, None, None)).tolist()
     [[[0.0, 0.0, 0.0, 0.0, 0.0, 1.5]]]
     """
-    if not sigmas >= 0:
-        raise InputError(f"expected sigmas, the standard deviations above the mean, of 0 or more, got {sigmas!r}")
+    many = number("sigmas", sigmas, "a number of standard deviations, 0 or more", least=0)
     activations = capture.activations
     xp = array_namespace(activations)
     axes = tuple(range(2, activations.ndim))
@@ -36,5 +35,5 @@ def fem(capture: Capture, *, sigmas: float = 2.0) -> Maps:
     deviation = xp.sqrt(xp.mean((activations - mean) ** 2, axis=axes, keepdims=True))
     # rounding sets the mean of equal values beside them, where sigmas < 1 would find them all above it
     varies = xp.max(activations, axis=axes, keepdims=True) > xp.min(activations, axis=axes, keepdims=True)
-    unusual = varies & (activations - mean > sigmas * deviation)
+    unusual = varies & (activations - mean > many * deviation)
     return for_every_target(xp.sum(xp.where(unusual, mean, xp.zeros_like(mean)), axis=1), capture.scores.shape[1])

@@ -24,7 +24,9 @@ def full_grad(capture: Capture) -> Maps:
     of where, and is left out.
 
     Takes images (n, c, *s) and gradients (n, k, c, *s), and one more pass for the bias-gradients; returns maps
-    (n, k, *s), at least 0 and without a unit. Signs are lost: what speaks against the target counts as well.
+    (n, k, *s), at least 0 and without a unit. Signs are lost: what speaks against the target counts as well. The
+    bias-gradients (n, k, c, *s) of all layers are held at once, for all targets of all images: where that takes too
+    much memory, explain fewer at a time.
 
     >>> import torch, seewhy
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from seewhy.maps import combine, rectify, spatial_mean, strongest, upsample
-from seewhy.methods._passes import further
+from seewhy.methods._passes import further, images_at
 from seewhy.types import Capture, Maps, method
 
 
@@ -30,7 +30,6 @@ def guided_grad_cam(capture: Capture) -> Maps:
     """
     assert capture.gradients is not None
     regions = rectify(combine(spatial_mean(capture.gradients), capture.activations))
-    again = further(capture)
-    images = again.images
-    guided = again.gradients(images, np.arange(images.shape[0]), at_input=True, guided=True)
+    images = images_at(capture)
+    guided = further(capture).gradients(images, np.arange(images.shape[0]), at_input=True, guided=True)
     return upsample(regions, images.shape[2:]) * strongest(guided.gradients)

@@ -1,23 +1,18 @@
 """Integrated gradients."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, device
 
-from seewhy.errors import InputError
 from seewhy.maps import combine
-from seewhy.masking import check_count, images_of
-from seewhy.methods._averages import column, summed_gradients
+from seewhy.masking import column, images_of
+from seewhy.methods._averages import summed_gradients
+from seewhy.options import Colour, check_count, colour
 from seewhy.stream import MEMORY
 from seewhy.types import Array, Capture, Maps, Rows, method
 
 
 @method(paper="Sundararajan et al. 2017, eq. 1, arXiv:1703.01365", cost="many passes", at_input=True)
-def integrated_gradients(
-    capture: Capture, *, steps: int = 50, baseline: float | str | Sequence[float] = 0.0, memory: float = MEMORY
-) -> Maps:
+def integrated_gradients(capture: Capture, *, steps: int = 50, baseline: Colour = 0.0, memory: float = MEMORY) -> Maps:
     """Each pixel by what it adds to the score on the straight way from a blank image to the photo.
 
         M = sum_c (x_c - x'_c) * integral over a from 0 to 1 of dy/dx_c at x' + a (x - x')       (eq. 1)
@@ -43,7 +38,7 @@ def integrated_gradients(
     """
     check_count("steps", steps)
     X = capture.activations
-    start = _baseline(baseline, X)
+    start = colour("baseline", baseline, X)
     points, weights = np.polynomial.legendre.leggauss(steps)  # on [-1, 1]
 
     def change(images: Array, step: npt.NDArray[np.intp], of: Rows) -> Array:
@@ -52,22 +47,3 @@ def integrated_gradients(
 
     slopes = summed_gradients(capture, change, weights / 2, memory=memory, doing="integrated gradients")
     return combine(slopes, X - start)
-
-
-def _baseline(baseline: object, images: Array) -> Array:
-    """x' for each image, (n, c, 1, ...) or (1, c, 1, ...)."""
-    xp = array_namespace(images)
-    if isinstance(baseline, str) and baseline == "mean":
-        return xp.mean(images, axis=tuple(range(2, images.ndim)), keepdims=True)
-    channels, ones = images.shape[1], [1] * (images.ndim - 2)
-    try:
-        numbers = np.asarray(baseline, np.float64)
-    except (TypeError, ValueError):
-        numbers = np.asarray(np.nan)
-    if isinstance(baseline, bool) or numbers.shape not in ((), (channels,)) or not np.isfinite(numbers).all():
-        raise InputError(
-            f"expected baseline= as a number, as {channels} numbers, one for each channel of the input, or as 'mean', "
-            f"got {baseline!r}"
-        )
-    shaped = np.broadcast_to(numbers, (channels,)).reshape(1, channels, *ones).copy()
-    return xp.asarray(shaped, dtype=images.dtype, device=device(images))

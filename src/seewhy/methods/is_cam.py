@@ -2,11 +2,11 @@
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, device
 
 from seewhy.errors import InputError
-from seewhy.masking import check_count
+from seewhy.masking import column
 from seewhy.methods._score_weighted import score_weighted
+from seewhy.options import check_count
 from seewhy.stream import MEMORY
 from seewhy.types import Array, Capture, Maps, method
 
@@ -45,8 +45,6 @@ def is_cam(
     factors = np.cumsum(factors) if running_sum else factors
 
     def change(masks: Array, images: Array, channel: npt.NDArray[np.intp], step: npt.NDArray[np.intp]) -> Array:
-        xp = array_namespace(masks)
-        factor = xp.asarray(factors[step], dtype=masks.dtype, device=device(masks))
-        return xp.reshape(factor, (-1, *(1,) * (masks.ndim - 1))) * masks * images
+        return column(factors[step], masks) * masks * images
 
     return score_weighted(capture, change, steps=steps, channels=channels, memory=memory, doing="IS-CAM")

@@ -1,11 +1,18 @@
 """KPCA-CAM."""
 
+from math import prod
+
 from array_api_compat import array_namespace
 
 from seewhy.errors import InputError, OutputError
 from seewhy.maps import for_every_target, is_finite
 from seewhy.methods._eigen import leading, pointed
+from seewhy.options import number
 from seewhy.types import Array, Capture, Float, Maps, method
+
+POSITIONS = 2**12
+"""At most so many: a kernel between them takes 64 MiB in float32, of which five are held at once, and an image that
+needs its full decomposition minutes."""
 
 
 @method(paper="Karmani et al. 2024, arXiv:2410.00267", gradients=False)
@@ -24,10 +31,10 @@ def kpca_cam(capture: Capture, *, kernel: str = "sigmoid", gamma: float | None =
 
     Karmani, Sivakaran, Prasad, Ali, Yang, Tang: KPCA-CAM: Visual Explainability of Deep Computer Vision Models using
     Kernel PCA, 2024. Takes activations (n, c, *s), returns maps (n, k, *s) without a unit; K' holds the square of the
-    number of positions.
+    number of positions, of which there may be 4096 (64 x 64): it is held one image at a time.
 
-    Raises InputError for another kernel or a gamma that is not positive, OutputError where the activations hold NaN or
-    infinite values.
+    Raises InputError for another kernel, a gamma that is not positive, or a layer of more positions, OutputError
+    where the activations hold NaN or infinite values.
 
     >>> import numpy as np
     >>> A = np.asarray([[[0, 3, 0], [0, 4, 0]]], "f")
@@ -37,17 +44,19 @@ def kpca_cam(capture: Capture, *, kernel: str = "sigmoid", gamma: float | None =
     """
     if kernel not in ("sigmoid", "rbf"):
         raise InputError(f"expected kernel='sigmoid' or kernel='rbf', got {kernel!r}")
-    if gamma is not None and not gamma > 0:
-        raise InputError(f"expected a gamma above 0, or None for 1 / channels, got {gamma!r}")
     activations = capture.activations
+    n, c, *s = activations.shape
+    width = 1 / c if gamma is None else number("gamma", gamma, "a number above 0, or None for 1 / channels", above=0)
+    if prod(s) > POSITIONS:
+        raise InputError(
+            f"expected a layer of at most {POSITIONS} positions, got {prod(s)} ({' x '.join(map(str, s))}): a kernel "
+            "between all pairs of them takes too much memory and time: choose a later layer, or method='eigen-cam'"
+        )
     if not is_finite(activations):
         raise OutputError("the activations at the layer hold NaN or infinite values: try float32")
     xp = array_namespace(activations)
-    n, c, *s = activations.shape
     points = xp.matrix_transpose(xp.reshape(activations, (n, c, -1)))
-    each = [  # one image at a time: a kernel matrix may be large
-        _component(points[i : i + 1, ...], kernel, 1 / c if gamma is None else gamma) for i in range(n)
-    ]
+    each = [_component(points[i : i + 1, ...], kernel, width) for i in range(n)]  # a kernel matrix may be large
     return for_every_target(xp.reshape(xp.concat(each, axis=0), (n, *s)), capture.scores.shape[1])
 
 

@@ -6,9 +6,9 @@ from math import prod
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from seewhy.errors import InputError
 from seewhy.masking import images_of, row_bytes, separable, settle, windows_over
 from seewhy.methods._passes import further
+from seewhy.options import Colour, colour
 from seewhy.stream import MEMORY, rows_within, run
 from seewhy.types import Array, Capture, Maps, method
 
@@ -19,7 +19,7 @@ def occlusion(
     *,
     window: int | Sequence[int] | None = None,
     stride: int | Sequence[int] | None = None,
-    fill: float | Sequence[float] | str = 0.0,
+    fill: Colour = 0.0,
     memory: float = MEMORY,
 ) -> Maps:
     """What the score loses where a window of the image is covered.
@@ -44,7 +44,7 @@ def occlusion(
     again, X = further(capture), capture.activations
     xp = array_namespace(X)
     n, _, *s = X.shape
-    colour = _fill(fill, X)
+    filled = colour("fill", fill, X)
     covers = windows_over(s, window, stride)  # (windows, length) for each axis
     windows = [len(cover) for cover in covers]
     count = prod(windows)
@@ -54,7 +54,7 @@ def occlusion(
         of, number = np.divmod(np.arange(part.start, part.stop), count)
         places = np.unravel_index(number, windows)
         covered = separable([cover[place] for cover, place in zip(covers, places, strict=True)], X) > 0
-        return again.scores(xp.where(covered, images_of(colour, of), images_of(X, of)), of)
+        return again.scores(xp.where(covered, images_of(filled, of), images_of(X, of)), of)
 
     scored = xp.concat(list(run(n * count, rows, work, "occlusion")), axis=0)  # (n * count, k)
     scored = xp.permute_dims(xp.reshape(scored, (n, count, -1)), (0, 2, 1))
@@ -65,16 +65,3 @@ def occlusion(
         share = xp.asarray(share, dtype=lost.dtype, device=device(lost))
         lost = xp.moveaxis(xp.tensordot(lost, share, axes=([axis], [1])), -1, axis)
     return lost
-
-
-def _fill(fill: object, X: Array) -> Array:
-    """What is put in place of a window: (1 or n, c or 1, *1)."""
-    xp = array_namespace(X)
-    c, ones = X.shape[1], (1,) * (X.ndim - 2)
-    if isinstance(fill, str) and fill == "mean":
-        return xp.mean(X, axis=tuple(range(2, X.ndim)), keepdims=True)
-    values = tuple(fill) if isinstance(fill, Sequence) and not isinstance(fill, str) else (fill,)
-    wrong = [v for v in values if isinstance(v, bool) or not isinstance(v, int | float) or not np.isfinite(v)]
-    if wrong or len(values) not in (1, c):
-        raise InputError(f"expected fill= as a number, one for each of {c} channels, or 'mean', got {fill!r}")
-    return xp.reshape(xp.asarray(values, dtype=X.dtype, device=device(X)), (1, len(values), *ones))

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace
 
 from seewhy.errors import InputError
-from seewhy.masking import cell_length, check_count, check_seed, images_of, per_axis, row_bytes, settle, shifted
+from seewhy.masking import cell_length, images_of, row_bytes, settle, shares, shifted
 from seewhy.methods._passes import further
+from seewhy.options import check_count, check_seed, number, per_axis
 from seewhy.stream import MEMORY, rows_within, run
 from seewhy.types import Array, Capture, Maps, method
 
@@ -48,8 +49,7 @@ def rise(
     """
     check_count("masks", masks)
     check_seed(seed)
-    if isinstance(p, bool) or not isinstance(p, int | float) or not 0 < p < 1:
-        raise InputError(f"expected p= as a chance between 0 and 1, got {p!r}")
+    chance = number("p", p, "a chance between 0 and 1", above=0, below=1)
     if not isinstance(centred, bool):
         raise InputError(f"expected centred=True or False, got {centred!r}")
     again, X = further(capture), capture.activations
@@ -58,7 +58,7 @@ def rise(
     k = capture.scores.shape[1]
     grid = [min(count, length) for count, length in zip(per_axis("cells", cells, len(s)), s, strict=True)]
     random = np.random.default_rng(seed)
-    grids = random.random((masks, *grid)) < p
+    grids = random.random((masks, *grid)) < chance
     most = [cell_length(length, count) for length, count in zip(s, grid, strict=True)]
     shifts = random.integers(0, most, (masks, len(s)), endpoint=True)
     rows = rows_within(memory, row_bytes(X), row_bytes(X[:, :1, ...]))
@@ -68,7 +68,7 @@ def rise(
         drawn = shifted(grids[number], shifts[number], s, X)
         whole = images_of(capture.scores, of)
         raised = settle(again.scores(drawn * images_of(X, of), of) - whole, whole)  # (m, k); sums of it round less
-        mine = xp.asarray(of == np.arange(n)[:, None], dtype=X.dtype, device=device(X))  # (n, m)
+        mine = shares(of, n, X)  # (n, m)
         each = mine[:, None, :] * xp.permute_dims(xp.astype(raised, X.dtype), (1, 0))[None, ...]
         each = xp.reshape(each, (n * k, len(of)))
         flat = xp.reshape(drawn, (len(of), -1))
@@ -79,4 +79,4 @@ def rise(
         weighed, seen, total = weighed + parts[0], seen + parts[1], total + parts[2]
     whole = xp.reshape(xp.astype(capture.scores, X.dtype), (n * k, 1))
     maps = weighed - total / masks * seen if centred else weighed + whole * seen
-    return xp.reshape(maps / (masks * p), (n, k, *s))
+    return xp.reshape(maps / (masks * chance), (n, k, *s))

@@ -2,12 +2,13 @@
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, device
 
-from seewhy.errors import InputError
 from seewhy.maps import strongest
-from seewhy.masking import check_count, check_seed, images_of
+from seewhy.masking import images_of
 from seewhy.methods._averages import summed_gradients
+from seewhy.methods._noise import deviation
+from seewhy.methods._noise import noise as normal
+from seewhy.options import check_count, check_seed, number
 from seewhy.stream import MEMORY
 from seewhy.types import Array, Capture, Maps, Rows, method
 
@@ -37,16 +38,11 @@ def smooth_grad(
     """
     check_count("samples", samples)
     check_seed(seed)
-    if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise < np.inf:
-        raise InputError(f"expected noise= as a share of the input's range, 0 or more, got {noise!r}")
+    share = number("noise", noise, "a share of the input's range, 0 or more", least=0)
     X = capture.activations
-    xp = array_namespace(X)
-    flat = xp.reshape(X, (X.shape[0], -1))
-    sigma = xp.reshape(noise * (xp.max(flat, axis=1) - xp.min(flat, axis=1)), (-1, *[1] * (X.ndim - 1)))
+    sigma = deviation(X, share)
 
     def change(images: Array, step: npt.NDArray[np.intp], of: Rows) -> Array:
-        drawn = {t: np.random.default_rng((seed, t)).standard_normal(X.shape[1:], np.float32) for t in set(step)}
-        rows = xp.asarray(np.stack([drawn[t] for t in step]), dtype=X.dtype, device=device(X))
-        return images + rows * images_of(sigma, of)
+        return images + normal(seed, step[:, None], X.shape[1:], X) * images_of(sigma, of)
 
     return strongest(summed_gradients(capture, change, [1 / samples] * samples, memory=memory, doing="SmoothGrad"))

@@ -1,13 +1,15 @@
 """Smooth Grad-CAM++."""
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace
 
-from seewhy.errors import InputError
 from seewhy.maps import combine, rectify
-from seewhy.masking import check_count, check_seed, images_of, row_bytes
+from seewhy.masking import images_of, row_bytes, shares
+from seewhy.methods._noise import deviation
+from seewhy.methods._noise import noise as normal
 from seewhy.methods._passes import further
 from seewhy.methods._plus_plus import alphas, largest, weights
+from seewhy.options import check_count, check_seed, number
 from seewhy.stream import MEMORY, rows_within, run
 from seewhy.types import Array, Capture, Maps, method
 
@@ -44,28 +46,24 @@ def smooth_grad_cam_plus_plus(
     """
     check_count("samples", samples)
     check_seed(seed)
-    if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise < np.inf:
-        raise InputError(f"expected noise= as a share of the image's range, 0 or more, got {noise!r}")
+    share = number("noise", noise, "a share of the image's range, 0 or more", least=0)
     assert capture.gradients is not None
     again = further(capture)
     images = again.images
     xp = array_namespace(images)
-    (n, k), shape = capture.scores.shape, images.shape[1:]
-    flat = xp.reshape(images, (n, -1))
-    deviation = xp.reshape(noise * (xp.max(flat, axis=1) - xp.min(flat, axis=1)), (n, *[1] * len(shape)))
+    n, k = capture.scores.shape
+    sigma = deviation(images, share)
     unit = largest(capture.gradients)[(..., *[None] * (capture.gradients.ndim - 2))]
     at_layer = row_bytes(capture.activations)
     rows = rows_within(memory, row_bytes(images), at_layer * (2 + 3 * k))
 
     def derivatives(part: slice) -> list[Array]:
         sample, of = np.divmod(np.arange(part.start, part.stop), n)
-        drawn = {t: np.random.default_rng((seed, t)).standard_normal(shape, np.float32) for t in set(sample)}
-        noises = xp.asarray(np.stack([drawn[t] for t in sample]), dtype=images.dtype, device=device(images))
-        slopes = again.gradients(images_of(images, of) + noises * images_of(deviation, of), of).gradients
-        share = np.where(of == np.arange(n)[:, None], 1 / samples, 0.0)  # (n, m)
-        shares = xp.asarray(share, dtype=slopes.dtype, device=device(slopes))
+        noises = normal(seed, sample[:, None], images.shape[1:], images)
+        slopes = again.gradients(images_of(images, of) + noises * images_of(sigma, of), of).gradients
+        mine = shares(of, n, slopes, 1 / samples)
         squares = (slopes / images_of(unit, of)) ** 2
-        return [xp.tensordot(shares, d, axes=([1], [0])) for d in (slopes, squares, squares * slopes)]
+        return [xp.tensordot(mine, d, axes=([1], [0])) for d in (slopes, squares, squares * slopes)]
 
     orders: list[Array] = []
     for parts in run(n * samples, rows, derivatives, "Smooth Grad-CAM++"):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, device
 
 from seewhy.errors import InputError
-from seewhy.masking import check_count, check_seed
+from seewhy.methods._noise import noise
 from seewhy.methods._score_weighted import score_weighted
+from seewhy.options import check_count, check_seed, number
 from seewhy.stream import MEMORY
 from seewhy.types import Array, Capture, Maps, method
 
@@ -44,20 +44,13 @@ def ss_cam(
     """
     check_count("samples", samples)
     check_seed(seed)
-    if isinstance(std, bool) or not isinstance(std, int | float) or not 0 <= std < np.inf:
-        raise InputError(f"expected std= as a number of 0 or more, got {std!r}")
+    sigma = number("std", std, "a number of 0 or more", least=0)
     if noise_on not in ("mask", "image"):
         raise InputError(f"expected noise_on='mask' or noise_on='image', got {noise_on!r}")
 
     def change(masks: Array, images: Array, channel: npt.NDArray[np.intp], step: npt.NDArray[np.intp]) -> Array:
         one = masks.shape[1:] if noise_on == "mask" else images.shape[1:]
-        drawn = np.stack([_noise(seed, int(c), int(i), one) for c, i in zip(channel, step, strict=True)])
-        xp = array_namespace(masks)
-        noise = std * xp.asarray(drawn, dtype=masks.dtype, device=device(masks))
-        return (masks + noise) * images if noise_on == "mask" else masks * images + noise
+        drawn = sigma * noise(seed, np.stack([channel, step], axis=1), one, masks)
+        return (masks + drawn) * images if noise_on == "mask" else masks * images + drawn
 
     return score_weighted(capture, change, steps=samples, channels=channels, memory=memory, doing="SS-CAM")
-
-
-def _noise(seed: int, channel: int, sample: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    return np.random.default_rng((seed, channel, sample)).standard_normal(shape, np.float32)

@@ -1,46 +1,53 @@
-"""Do two lists of numbers go together? With an answer for lists in which nothing varies."""
+"""Do two arrays of numbers go together? With an answer for those in which nothing varies."""
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from seewhy.masking import ROUNDING
 
-Numbers = npt.NDArray[np.float64]
+Numbers = npt.NDArray[Any]
 
 
-def correlation(map_says: Numbers, model_says: Numbers) -> float:
-    """Pearson's correlation: 0 where the map says the same of all, NaN where the model does (no map could be right).
+def pearson(reference: Numbers, other: Numbers) -> float:
+    """Pearson's correlation of all positions, -1 to 1.
 
-    What differs by less than rounding in single precision is the same.
+    NaN where the reference is the same everywhere, for then nothing could go with it; 0 where only the other is.
 
-    >>> round(correlation(np.asarray([1.0, 2.0, 3.0]), np.asarray([2.0, 4.0, 6.0])), 6)
+    >>> round(pearson(np.asarray([1.0, 2.0, 3.0]), np.asarray([2.0, 4.0, 6.0])), 6)
     1.0
-    >>> correlation(np.asarray([1.0, 1.0]), np.asarray([2.0, 4.0])), correlation(np.ones(2), np.ones(2))
+    >>> pearson(np.asarray([2.0, 4.0]), np.ones(2)), pearson(np.ones(2), np.ones(2))
     (0.0, nan)
     """
-    if _same(model_says):
+    if is_even(reference):
         return float("nan")
-    if _same(map_says):
+    if is_even(other):
         return 0.0
-    a, b = map_says - map_says.mean(), model_says - model_says.mean()
-    return float(np.clip(a / np.linalg.norm(a) @ (b / np.linalg.norm(b)), -1, 1))
+    one, another = (x.ravel() - x.mean(dtype=np.float64) for x in (reference, other))
+    return float(np.clip(one / np.linalg.norm(one) @ (another / np.linalg.norm(another)), -1, 1))
 
 
-def rank_correlation(map_says: Numbers, model_says: Numbers) -> float:
-    """Spearman's: Pearson's correlation of the ranks, equal numbers sharing theirs; NaN and 0 as in `correlation`.
+def spearman(reference: Numbers, other: Numbers) -> float:
+    """Spearman's: Pearson's correlation of the ranks; equal numbers share their mean rank. NaN and 0 as there.
 
-    >>> round(rank_correlation(np.asarray([1.0, 2.0, 9.0]), np.asarray([5.0, 4.0, 3.0])), 6)
+    >>> round(spearman(np.asarray([1.0, 2.0, 9.0]), np.asarray([5.0, 4.0, 3.0])), 6)
     -1.0
     """
     from scipy.stats import rankdata  # here, so that `import seewhy` stays quick
 
-    if _same(model_says):
+    if is_even(reference):
         return float("nan")
-    if _same(map_says):
+    if is_even(other):
         return 0.0
-    return correlation(rankdata(map_says), rankdata(model_says))
+    return pearson(rankdata(reference.ravel()), rankdata(other.ravel()))
 
 
-def _same(numbers: Numbers) -> bool:
-    largest = float(abs(numbers).max(initial=0.0))
-    return float(np.ptp(numbers)) <= ROUNDING * float(np.finfo(np.float32).eps) * largest
+def is_even(values: Numbers) -> bool:
+    """Are they all the same, up to rounding in single precision?
+
+    >>> is_even(np.asarray([7.0, 7.000001])), is_even(np.asarray([0.0, 1e-9]))
+    (True, False)
+    """
+    low, high = float(values.min()), float(values.max())
+    return high - low <= ROUNDING * float(np.finfo(np.float32).eps) * max(abs(low), abs(high))

@@ -5,6 +5,7 @@ import numpy.typing as npt
 
 from seewhy.errors import InputError
 from seewhy.measure import Case
+from seewhy.metrics._correlation import is_even, pearson
 from seewhy.metrics._masked import scaled
 
 
@@ -24,10 +25,6 @@ def coherence(case: Case) -> float:
     if not shown.any():
         return 0.0
     again = explained(case, np.asarray(case.image * shown, np.float32)[None])[0]
-    one, other = (values - values.mean() for values in (case.evidence.astype(np.float64), again))
-    spread = np.linalg.norm(one) * np.linalg.norm(other)
-    # rounding alone makes a flat map vary: by some 1e-7 of its size, for maps are float32
-    size = np.linalg.norm(case.evidence.astype(np.float64)) * np.linalg.norm(again)
-    if spread <= 1e-10 * size:
+    if is_even(case.evidence) or is_even(again):
         return 0.0
-    return float(np.clip((one * other).sum() / spread, -1, 1) + 1) / 2
+    return (pearson(case.evidence, again) + 1) / 2

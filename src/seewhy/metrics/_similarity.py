@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from seewhy.errors import InputError, MissingPackageError
 from seewhy.maps import scale
+from seewhy.metrics._correlation import is_even, spearman
 
 WINDOW = 7
 """The side of SSIM's window; in smaller maps the largest odd one that fits."""
@@ -24,24 +25,6 @@ def similarity(by: str) -> Similarity:
     return _MEASURES[by]
 
 
-def spearman(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    """Spearman's rank correlation of all positions, -1 to 1; ties share their mean rank.
-
-    NaN where `a` ranks nothing, being the same everywhere; 0 where only `b` does.
-
-    >>> spearman(np.asarray([0, 1, 2]), np.asarray([9, 5, 1])), spearman(np.asarray([0, 1]), np.zeros(2))
-    (-1.0, 0.0)
-    """
-    from scipy.stats import rankdata  # here, so that `import seewhy` stays quick
-
-    if is_even(a):
-        return float("nan")
-    if is_even(b):
-        return 0.0
-    one, other = (rankdata(x.ravel()) for x in (a, b))
-    return float(np.clip(np.corrcoef(one, other)[0, 1], -1, 1))
-
-
 def ssim(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     """The structural similarity of two maps, each scaled to [0, 1] by its maximum: up to 1.
 
@@ -55,12 +38,6 @@ def ssim(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     side = min(WINDOW, *a.shape)
     one, other = (scale(x, 0.0, float(x.max())).astype(np.float64) for x in (a, b))
     return float(_structural_similarity()(one, other, win_size=side - 1 + side % 2, data_range=1.0))
-
-
-def is_even(a: npt.NDArray[Any]) -> bool:
-    """Is the map the same at every position, up to rounding?"""
-    low, high = float(a.min()), float(a.max())
-    return bool(high - low <= 1e-6 * max(abs(low), abs(high)))
 
 
 def _structural_similarity() -> Callable[..., Any]:

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seewhy.measure import Case
-from seewhy.metrics._correlation import correlation
+from seewhy.metrics._correlation import pearson
 from seewhy.metrics._variants import Images, Mask, answers, mixed
 
 
@@ -19,7 +19,7 @@ def subset_correlation(case: Case, count: int, subsets: int, random: np.random.G
         return mixed(~chosen.reshape(-1, *case.evidence.shape), case.image, 0.0)
 
     lost = case.score - answers(case, subsets, without, "score")
-    return correlation(np.concatenate(said), lost)
+    return pearson(lost, np.concatenate(said))
 
 
 def choose(random: np.random.Generator, pixels: int, count: int, total: int) -> Mask:

@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from seewhy.masking import check_count
 from seewhy.measure import Case, Metric, mean_of, metric
 from seewhy.metrics._curve import deleted_area
+from seewhy.options import check_count
 
 
 @metric(paper="Petsiuk et al. 2018, arXiv:1806.07421", better="lower", passes=224)

@@ -4,9 +4,9 @@ from functools import partial
 
 import numpy as np
 
-from seewhy.masking import check_count
 from seewhy.measure import Case, Metric, mean_of, metric
 from seewhy.metrics._subsets import subset_correlation
+from seewhy.options import check_count
 
 
 @metric(paper="Bhatt et al. 2020, arXiv:2005.00631", better="higher", passes=100)

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seewhy.errors import InputError
-from seewhy.masking import check_count
 from seewhy.measure import Case, Metric, mean_of, metric
 from seewhy.metrics._variants import Images, answers
+from seewhy.options import check_count
 
 
 @metric(paper="Yeh et al. 2019, arXiv:1901.09392", better="lower", passes=100)

@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 
 from seewhy.errors import InputError
-from seewhy.masking import check_count
 from seewhy.measure import Case, Metric, mean_of, metric
 from seewhy.metrics._curve import inserted_area
 from seewhy.metrics._variants import Images
+from seewhy.options import check_count
 
 
 @metric(paper="Petsiuk et al. 2018, arXiv:1806.07421", better="higher", passes=224)

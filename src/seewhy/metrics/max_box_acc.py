@@ -10,6 +10,7 @@ from seewhy.errors import InputError
 from seewhy.maps import Box, scale
 from seewhy.measure import Case, Metric, Sums, metric
 from seewhy.metrics._truth import overlaps, true_boxes
+from seewhy.options import check_count
 
 _REACHED = {1: (0.5,), 2: (0.3, 0.5, 0.7)}
 """The IoU that a box must reach to be correct, for each version."""
@@ -34,10 +35,9 @@ def max_box_acc(*, version: Literal[1, 2] = 2, thresholds: int = 100) -> Metric:
     >>> metric.compute(np.asarray([1.0, 3.0, 4.0]))  # of 4 photos, 1 right at t = 0 and 3 at t = 0.5
     0.75
     """
-    if version not in _REACHED:
-        raise InputError(f"max-box-acc: expected version=1 or version=2, got {version!r}")
-    if not (isinstance(thresholds, int) and thresholds >= 1):
-        raise InputError(f"max-box-acc: expected a whole number of thresholds, 1 or more, got {thresholds!r}")
+    if isinstance(version, bool) or not isinstance(version, int) or version not in _REACHED:
+        raise InputError(f"expected version=1 or version=2, got {version!r}")
+    check_count("thresholds", thresholds)
     return Metric(partial(_right, version, thresholds), partial(_best, version, thresholds))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from seewhy.errors import InputError
 from seewhy.measure import Case, Metric, mean_of, metric
 from seewhy.metrics._explained import explained
+from seewhy.options import check_count, check_seed
 
 _CHUNK = 16
 """Images that are changed and explained at once."""
@@ -24,17 +25,15 @@ def max_sensitivity(*, radius: float = 0.02, samples: int = 10, seed: int = 0) -
     code and captum's, makes maps of any size comparable. From 0 (nothing changes); no upper end. The noise is drawn
     from `seed` and the photo's: the same for all methods. A blank map has no size to compare with: it does not count.
 
-    Raises InputError for a radius that is not above 0, or a number of samples below 1.
+    Raises InputError for a radius that is not above 0, a number of samples below 1, or a seed below 0.
 
     >>> max_sensitivity().compute(np.asarray([0.5, 2.0]))
     0.25
     """
-    if not 0 < radius < float("inf"):
-        raise InputError(f"max-sensitivity: expected a radius above 0, got {radius!r}")
-    if not (isinstance(samples, int) and samples >= 1):
-        raise InputError(f"max-sensitivity: expected a whole number of samples, 1 or more, got {samples!r}")
-    if not (isinstance(seed, int) and seed >= 0):
-        raise InputError(f"max-sensitivity: expected a whole number as seed, 0 or more, got {seed!r}")
+    if isinstance(radius, bool) or not isinstance(radius, int | float) or not 0 < radius < float("inf"):
+        raise InputError(f"expected radius= as a number above 0, got {radius!r}")
+    check_count("samples", samples)
+    check_seed(seed)
     return mean_of(partial(_largest, radius, samples, seed))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from seewhy.masking import ROUNDING, separable, windows_over
 from seewhy.measure import Case, Metric, mean_of, metric
-from seewhy.metrics._correlation import rank_correlation
+from seewhy.metrics._correlation import spearman
 from seewhy.metrics._variants import Images, answers
 
 
@@ -56,4 +56,4 @@ def _correlation(window: int | Sequence[int] | None, stride: int | Sequence[int]
     lost = case.score - answers(case, prod(windows), covered, "score")
     rounding = ROUNDING * float(np.finfo(np.float32).eps) * abs(case.score)  # of two passes
     means /= max(float(means.max()), np.finfo(np.float64).tiny)
-    return rank_correlation(means.ravel().round(9), np.where(abs(lost) > rounding, lost, 0.0))
+    return spearman(np.where(abs(lost) > rounding, lost, 0.0), means.ravel().round(9))

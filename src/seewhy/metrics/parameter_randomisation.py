@@ -14,11 +14,11 @@ def parameter_randomisation(*, by: str = "spearman") -> Metric:
 
     L is the map, L_r that of the model with more and more of its layers randomised (cascading randomisation). s is
     Spearman's rank correlation ("spearman", the paper's without absolute values: maps are 0 or more) or SSIM ("ssim").
-    1: the map is the same whatever the model has learnt, as an edge detector's is; about 0: it follows the model. From
-    -1 to 1. The mean is over all stages, and the first, where most of the model is whole, may well be alike; a random
-    top keeps a part of what lies below too (Binder et al. 2023, arXiv:2211.12486), so compare methods on one model, and
-    do not expect 0. A blank map, or one that is the same everywhere, has nothing to lose and does not count; one that
-    turns blank has kept nothing: 0.
+    1: the map is the same whatever the model has learnt, as an edge detector's is; about 0: it depends on the weights,
+    which does not make it right. From -1 to 1. The mean is over all stages, and the first, where most of the model is
+    whole, may well be alike; a random top keeps a part of what lies below too (Binder et al. 2023, arXiv:2211.12486),
+    so compare methods on one model, and do not expect 0. A blank map, or one that is the same everywhere, has nothing
+    to lose and does not count; one that turns blank has kept nothing: 0.
 
     Raises InputError for another measure, MissingPackageError for SSIM where scikit-image is not installed.
 

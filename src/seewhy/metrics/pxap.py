@@ -4,10 +4,10 @@ from functools import partial
 
 import numpy as np
 
-from seewhy.errors import InputError
 from seewhy.maps import scale
 from seewhy.measure import Case, Metric, Sums, metric
 from seewhy.metrics._truth import region
+from seewhy.options import check_count
 
 
 @metric(paper="Choe et al. 2020, arXiv:2001.07437", better="higher", needs=("truth",))
@@ -28,8 +28,7 @@ def pxap(*, thresholds: int = 1000) -> Metric:
     >>> metric.compute(np.asarray([0.0, 2.0, 6.0, 0.0]))
     1.0
     """
-    if not (isinstance(thresholds, int) and thresholds >= 1):
-        raise InputError(f"pxap: expected a whole number of thresholds, 1 or more, got {thresholds!r}")
+    check_count("thresholds", thresholds)
     return Metric(partial(_histograms, thresholds), _precision)
 
 

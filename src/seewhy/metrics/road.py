@@ -8,8 +8,9 @@ import numpy as np
 from seewhy.errors import InputError
 from seewhy.measure import Better, Case, Metric, mean_of, metric
 from seewhy.metrics._imputation import imputed
-from seewhy.metrics._variants import Images, answers, ranks
+from seewhy.metrics._variants import Images, Mask, answers, ranks
 
+ORDERS = ("morf", "lerf")
 BETTER: dict[str, Better] = {"combined": "higher", "morf": "lower", "lerf": "higher"}
 NOISE = 0.01
 """Standard deviation of the noise on what is made up, in the units of the model's input, as in the authors' code."""
@@ -32,8 +33,9 @@ def road(*, order: str = "combined", percentiles: Sequence[float] = PERCENTILES)
 
     combined is from -0.5 to 0.5, morf and lerf are from -1 to 1; higher is better, for morf lower. Of pixels of equal
     evidence the first in reading order is the stronger one; a blank map is so taken for one that fades from top to
-    bottom. The noise depends on the photo's seed alone. Twice as many passes as percentiles, once for morf or lerf.
-    Raises InputError for options out of range.
+    bottom. The noise depends on the photo's seed, the order and the number of pixels alone, so combined is made of what
+    morf and lerf give by themselves. Twice as many passes as percentiles, once for morf or lerf. Raises InputError for
+    options out of range.
 
     >>> import numpy as np
     >>> road(percentiles=(20, 40)).compute(np.asarray([0.5, 2.0]))
@@ -52,25 +54,22 @@ def road(*, order: str = "combined", percentiles: Sequence[float] = PERCENTILES)
 
 
 def _road(order: str, percentiles: tuple[float, ...], case: Case) -> float:
+    if order == "combined":
+        return (_road("lerf", percentiles, case) - _road("morf", percentiles, case)) / 2
     rank = ranks(case.evidence)
     pixels = rank.size
     counts = [min(round(one / 100 * pixels), pixels - 1) for one in percentiles]
-    without = []
-    if order != "lerf":
-        without += [rank < count for count in counts]
-    if order != "morf":
-        without += [rank >= pixels - count for count in counts]
 
     def filled(part: slice) -> Images:
-        return np.stack([_noisy(case, missing, number) for number, missing in enumerate(without[part], part.start)])
+        return np.stack([
+            _noisy(case, rank < count if order == "morf" else rank >= pixels - count, (ORDERS.index(order), count))
+            for count in counts[part]
+        ])  # fmt: skip
 
-    left = answers(case, len(without), filled)
-    if order == "combined":
-        return float(left[len(counts) :].mean() - left[: len(counts)].mean()) / 2
-    return float(left.mean()) - case.probability
+    return float(answers(case, len(counts), filled).mean()) - case.probability
 
 
-def _noisy(case: Case, missing: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], number: int) -> Images:
-    random = np.random.default_rng((case.seed, number))
+def _noisy(case: Case, missing: Mask, number: tuple[int, int]) -> Images:
+    random = np.random.default_rng((case.seed, *number))
     noise = random.standard_normal(case.image.shape, np.float32) * np.float32(NOISE)
     return imputed(case.image, missing) + np.where(missing, noise, np.float32(0))

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seewhy.errors import InputError
-from seewhy.masking import check_count
 from seewhy.measure import Case, Metric, mean_of, metric
 from seewhy.metrics._subsets import subset_correlation
+from seewhy.options import check_count
 
 
 @metric(paper="Ancona et al. 2018, arXiv:1711.06104", better="higher", passes=1000)
