@@ -339,6 +339,7 @@ def test_evaluate_prints_a_table_and_keeps_it(run, coffee):
     assert sorted(os.listdir("results")) == ["table.csv", "table.json", "table.png"]
     code, again, err = run(*asked, "--out", "results", "--json")  # it is all there already, but for the missing one
     assert code == 0 and json.loads(again)["values"]["grad-cam"]["sparseness"] > 0
+    assert "a run of other seed" in run(*asked, "--seed", "1", "--out", "results")[2]
     assert "'pointing-game' needs annotations" in run("evaluate", coffee, "--metrics", "pointing-game")[2]
     assert "expected a folder" in run("evaluate", coffee, "--out", "table.csv")[2]
 

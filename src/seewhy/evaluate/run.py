@@ -25,8 +25,8 @@ from seewhy.evaluate._controls import CONTROLS, with_controls
 from seewhy.evaluate._jobs import Job, Run, jobs_of, missing_of
 from seewhy.evaluate.annotations import Mapped
 from seewhy.evaluate.table import Column, Measured, Table, difference, open_table
-from seewhy.masking import check_seed
 from seewhy.measure import Case
+from seewhy.options import check_seed
 from seewhy.stream import MEMORY, rows_within, run, silent
 
 METHODS = ("grad-cam", "grad-cam-plus-plus", "hires-cam", "layer-cam", "xgrad-cam", "eigen-cam", "ablation-cam")
