@@ -523,7 +523,8 @@ def test_the_estimate_counts_explanations(vision, photos):
 
 def test_runs_within_the_run_draw_no_bar_of_their_own(vision, photos, monkeypatch):
     drawn, told = [], []
-    options = {"methods": ["score-cam"], "metrics": ["sparseness"], "layer": "4", "memory": 0.5}
+    methods = [("score-cam", {"memory": 0.5})]  # several chunks
+    options = {"methods": methods, "metrics": ["sparseness"], "layer": "4"}
     with monkeypatch.context() as patched:
         patched.setattr(stream, "PATIENCE", -1)
         patched.setattr(stream, "_draw", lambda stack, doing, total: drawn.append(doing) or (lambda done: None))
