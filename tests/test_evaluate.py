@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -535,3 +536,31 @@ def test_runs_within_the_run_draw_no_bar_of_their_own(vision, photos, monkeypatc
     with stream.reporting(lambda doing, done, total: told.append(doing)):
         seewhy.evaluate(vision, photos[:1], **options)
     assert told[-1] == "measuring" and len(set(told)) > 1  # whom reporting names hears of all
+
+
+def test_what_somebodys_own_method_or_metric_raises_costs_no_other(vision, photos):
+    def failing(capture):
+        raise ValueError("boom")
+
+    @metric(paper="", better="neither")
+    def dividing():
+        return mean_of(lambda case: 1 / 0)
+
+    metrics = ["sparseness", dividing]
+    table = seewhy.evaluate(vision, photos[:1], methods=["grad-cam", failing], metrics=metrics, layer="4")
+    assert np.isfinite(table["grad-cam", "sparseness"]) and np.isnan(table["failing", "sparseness"])
+    assert table.errors[f"failing: {photos[0]}"] == "ValueError: boom"
+    assert "ZeroDivisionError" in table.errors[f"dividing of grad-cam: {photos[0]}"]
+
+
+def test_seconds_do_not_count_what_is_done_once(vision, photos):
+    runs = []
+
+    def slow_at_first(capture):
+        runs.append(1)
+        if len(runs) == 1:
+            time.sleep(0.5)
+        return capture.activations.mean(1, keepdim=True)
+
+    table = seewhy.evaluate(vision, photos[:1], methods=[slow_at_first], metrics=["seconds"], layer="4")
+    assert table["slow_at_first", "seconds"] < 0.4

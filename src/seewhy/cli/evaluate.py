@@ -57,21 +57,26 @@ def evaluate(
     wanted = wanted_targets([target] if target is not None else None, None, negative=False, versus=None)
     if out is not None:
         _report.make_folder(out)
-    with stdout_for_results_only():
-        vision = seewhy.load(model, device=device, weights=weights, trust=trust)
-        table = seewhy.evaluate(
-            vision,
-            photos,
-            wanted[0] if isinstance(wanted, list) else wanted,
-            methods=_listed(methods),
-            metrics=None if metrics is None else _listed(metrics),
-            layer=layer,
-            boxes=boxes,
-            memory=memory,
-            seed=seed,
-            state=None if out is None else out / "table.json",
-            told=_tell,
-        )
+    try:
+        with stdout_for_results_only():
+            vision = seewhy.load(model, device=device, weights=weights, trust=trust)
+            table = seewhy.evaluate(
+                vision,
+                photos,
+                wanted[0] if isinstance(wanted, list) else wanted,
+                methods=_listed(methods),
+                metrics=None if metrics is None else _listed(metrics),
+                layer=layer,
+                boxes=boxes,
+                memory=memory,
+                seed=seed,
+                state=None if out is None else out / "table.json",
+                told=_tell,
+            )
+    except KeyboardInterrupt:
+        if out is not None and (out / "table.json").exists():
+            _report.note(f"what was measured is kept in {out / 'table.json'}: the same command goes on from there")
+        raise
     for name, words in table.errors.items():
         _report.error(f"{name}: {words}")
     for name, words in table.left_out.items():

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seewhy.catalog import NamedMethod
-from seewhy.errors import OutputError, SeewhyError
+from seewhy.errors import OutputError
 from seewhy.evaluate._model import AskedModel
 from seewhy.explain import Explainer
 from seewhy.explanation import Explanation
@@ -55,14 +55,12 @@ class Prepared:
     seed: int = 0
 
 
-def cases(
-    setting: Setting, photo: Prepared, needs: Collection[Need]
-) -> Iterator[tuple[NamedMethod, Case | SeewhyError]]:
+def cases(setting: Setting, photo: Prepared, needs: Collection[Need]) -> Iterator[tuple[NamedMethod, Case | Exception]]:
     """The case of each method, with what is needed; an error in place of one that could not explain the photo."""
     for method in setting.methods:
         try:
             yield method, _case(setting, photo, method, needs)
-        except SeewhyError as error:
+        except Exception as error:  # a method of somebody's own may raise what it likes
             yield method, error
 
 

@@ -123,6 +123,9 @@ def evaluate(
     table = Table(explainer.model_name, names, controls, tuple(columns), {}, left_out, {}, words, of_photos)
     kept = _resumed(table, state)
     left = [job for job in jobs if job.name not in kept.measured]
+    if left and first is not None and (told is not None or any(c.name == "seconds" for c in columns)):
+        for _ in cases(asked.setting, first, ()):  # what is found or compiled once is no part of any photo's seconds
+            pass
     if told is not None and left:
         told(
             f"{len(shown)} photos, {len(apart)} methods, {len(columns)} metrics", _estimate(asked.setting, first, left)
@@ -200,15 +203,15 @@ def _measure(setting: Setting, job: Job) -> tuple[dict[str, Measured], dict[str,
                 columns = [c for c in columns if "truth" not in c.info.needs]
                 errors[f"{prepared.name}: {job.name}"] = "is not annotated, so nothing is held against annotations"
             for method, case in cases(setting, prepared, needs):
-                if isinstance(case, SeewhyError):
-                    errors[f"{method.name}: {job.name}"] = str(case)
+                if isinstance(case, Exception):
+                    errors[f"{method.name}: {job.name}"] = _said(case)
                     continue
                 here = {}
                 for c in columns:
                     try:
                         here[c.title] = _sums(c, case)
-                    except SeewhyError as error:
-                        errors[f"{c.title} of {method.name}: {job.name}"] = str(error)
+                    except Exception as error:  # a metric of somebody's own may raise what it likes
+                        errors[f"{c.title} of {method.name}: {job.name}"] = _said(error)
                 if here:
                     found.setdefault(prepared.name, {})[method.name] = here
     except SeewhyError as error:  # a photo that cannot be read or explained
@@ -217,8 +220,14 @@ def _measure(setting: Setting, job: Job) -> tuple[dict[str, Measured], dict[str,
 
 
 def _sums(column: Column, case: Case) -> list[float]:
-    sums: list[float] = column.metric.update(case).tolist()
-    return sums
+    sums = np.asarray(column.metric.update(case), np.float64)
+    if sums.ndim != 1:
+        raise InputError(f"expected update(case) to give sums, an array of one axis, got shape {sums.shape}")
+    return [float(one) for one in sums]
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, SeewhyError) else f"{type(error).__name__}: {error}"
 
 
 def _estimate(setting: Setting, first: Prepared | None, jobs: Sequence[Job]) -> float:
