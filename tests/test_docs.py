@@ -60,6 +60,26 @@ def test_the_python_in_the_page_of_methods_runs(tmp_path, monkeypatch, coffee, c
     assert "of all evidence is against it" in capsys.readouterr().out
 
 
+def test_the_python_in_the_page_of_evaluation_runs(tmp_path, monkeypatch, coffee, capsys):
+    page = ROOT / "docs/evaluation.md"
+    [code] = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    with Image.open(coffee) as photo:
+        photo.convert("RGB").save("photo.jpg")
+    names = {}
+    exec(compile(code, str(page), "exec"), names)
+    assert names["table"].metrics == ("average-drop", "insertion (step=3584)")
+    assert Path("table.png").exists() and names["checked"].verdict in ("passed", "doubtful", "failed")
+    assert "grad-cam" in capsys.readouterr().out
+
+
+def test_the_tables_of_the_page_of_evaluation_are_what_was_measured():
+    made = runpy.run_path(str(ROOT / "docs/make.py"))
+    page = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
+    assert made["with_tables"](page) == page, "run `make docs`"
+    assert made["metrics_table"]() in page and made["measured_table"]() in page
+
+
 def test_the_tables_of_the_page_of_methods_are_what_the_catalogue_says():
     made = runpy.run_path(str(ROOT / "docs/make.py"))
     page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
