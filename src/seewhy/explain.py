@@ -1,33 +1,22 @@
 """READ FIRST: from a model and its images to an Explanation, in the steps of the Grad-CAM paper."""
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from seewhy import catalog
 from seewhy.adapter import Ask
 from seewhy.augment import Variation, mean, variations
+from seewhy.captured import checked, class_probabilities, first_images, is_flat, warn_of_outputs
 from seewhy.catalog import NamedMethod
-from seewhy.errors import InputError, LayerError, OutputError, SeewhyError, SeewhyWarning
+from seewhy.errors import InputError, LayerError, SeewhyError
 from seewhy.explanation import Explanation
 from seewhy.explanations import Explanations, fused
 from seewhy.fuse import check_fuse
 from seewhy.inputs import Inputs, prepare, varied, warn_of_range
-from seewhy.maps import is_blank, is_finite, is_zero, rectify, to_numpy
-from seewhy.outputs import (
-    class_candidates,
-    class_scores,
-    is_ambiguous,
-    is_array,
-    looks_like_probabilities,
-    map_arrays,
-    probabilities,
-)
+from seewhy.maps import is_blank, is_zero, rectify, to_numpy
 from seewhy.preprocess import Preprocess, as_preprocess
 from seewhy.sweep import sweep
 from seewhy.targets._forms import Question, as_rows, bind_rows
@@ -146,7 +135,7 @@ class Explainer:
                 guided=wants.guided,
             )
             question.settle(captures[0].outputs)
-            self._warn(captures[0])
+            self._said = self._said or warn_of_outputs(captures[0], self.model_name, logit=self.logit)
             for place, method in group:
                 found[place] = [
                     self._explanation(method, name, capture, question, inputs)
@@ -162,14 +151,14 @@ class Explainer:
         # 2. weigh the channels, 3. combine them
         with self.adapter.full_precision():
             maps = method.function(capture, **method.options)
-            maps = _checked(maps, capture, space if method.info.pixels else None, method.name)
+            maps = checked(maps, capture, space if method.info.pixels else None, method.name)
             if self.augment is not None:
                 if maps.ndim - 2 != len(space):
                     raise LayerError(
                         f"the layer {layer!r} has {maps.ndim - 2} spatial axes and the input {len(space)}, so the maps "
                         "of moved images cannot be laid back: choose another layer, or leave out augment="
                     )
-                maps, capture = mean(maps, self.augment), _first(capture, n)
+                maps, capture = mean(maps, self.augment), first_images(capture, n)
         # 4. rectify: what speaks for the target remains
         if not self.signed:
             maps = rectify(maps)
@@ -180,13 +169,13 @@ class Explainer:
             scores=capture.scores,
             outputs=capture.outputs,
             blank=blank,
-            flat=blank & _is_flat(capture) if blank.any() and method.info.gradients else np.zeros_like(blank),
+            flat=blank & is_flat(capture) if blank.any() and method.info.gradients else np.zeros_like(blank),
             targets=tuple(map(tuple, question.bound)),
             layer=layer,
             method=method.name,
             model=self.model_name,
             views=inputs.views,
-            probabilities=_probabilities(capture),
+            probabilities=class_probabilities(capture),
             names=self._names(capture.classes),
             peak=float(abs(maps).max()),
             signed=self.signed,
@@ -248,28 +237,6 @@ class Explainer:
                 )
             self._layers = [self.adapter.find_layer(self.net, name) for name in names]
         return self._layers
-
-    def _warn(self, capture: Capture) -> None:
-        """Say once what the reader of the pictures should know of this model's outputs."""
-        if self._said:
-            return
-        other = next(reversed(class_candidates(capture.outputs)), None)
-        unseen = capture.head is None and capture.classes is not None and looks_like_probabilities(capture.classes)
-        for true, words in (
-            (
-                self.logit and unseen,
-                "look like probabilities, but no final softmax was seen to run: the scores explained are these "
-                "outputs, not the numbers before the softmax",
-            ),
-            (
-                is_ambiguous(capture.outputs),
-                "hold several arrays (n, classes), and the first is taken for the class scores: if it is another, "
-                f"pass target=lambda outputs: outputs[{other!r}][:, CLASS]",
-            ),
-        ):
-            if true:
-                self._said = True
-                warnings.warn(f"the outputs of {self.model_name} {words}", SeewhyWarning, stacklevel=4)
 
     def _names(self, classes: Any) -> Sequence[str] | None:
         if classes is not None and self.labels is not None and len(self.labels) != classes.shape[1]:
@@ -343,29 +310,6 @@ def layers(model: Any, images: Any = None, **options: Any) -> list[LayerInfo]:
     return explainer.adapter.layers(explainer.net, explainer.prepare(images).placed)
 
 
-def _checked(maps: Any, capture: Capture, space: tuple[int, ...] | None, method: str) -> Any:
-    expected = (*capture.scores.shape, *(space or capture.activations.shape[2:]))
-    if isinstance(capture.activations, np.ndarray) and is_array(maps):
-        maps = np.asarray(maps)  # a method of one's own may return tensors of TensorFlow
-    if not is_array(maps) or tuple(maps.shape) != expected:
-        came = tuple(maps.shape) if is_array(maps) else type(maps).__name__
-        raise InputError(f"the method {method!r} must return maps (n, k, *s) of shape {expected}, got {came}")
-    if not is_finite(maps) or not is_finite(capture.scores):
-        raise OutputError(
-            "the score or its map holds NaN or infinite values: the gradient overflowed, or the target "
-            "divides by zero; try the model in float32"
-        )
-    return maps
-
-
-def _is_flat(capture: Capture) -> npt.NDArray[np.bool_]:
-    """(n, k): True where the score has no gradient at the layer at all; False where a method asked for none."""
-    if capture.gradients is None:
-        return np.zeros(capture.scores.shape, np.bool_)
-    changes = to_numpy(capture.gradients != 0).reshape(*capture.scores.shape, -1)
-    return np.logical_not(changes.any(axis=-1))
-
-
 def _alike(methods: Sequence[NamedMethod]) -> Iterator[tuple[MethodInfo, list[tuple[int, NamedMethod]]]]:
     """The methods that can share a capture, each with its place among all."""
     groups: dict[tuple[bool, bool], list[tuple[int, NamedMethod]]] = {}
@@ -376,23 +320,3 @@ def _alike(methods: Sequence[NamedMethod]) -> Iterator[tuple[MethodInfo, list[tu
 
 def _varied(question: Question, ways: Sequence[Variation]) -> Ask:
     return question.of(np.tile(np.arange(len(question.rows)), len(ways)), moved=any(way.moves for way in ways))
-
-
-def _first(capture: Capture, n: int) -> Capture:
-    """The part of a capture that belongs to the images as they are."""
-    rows = capture.scores.shape[0]
-    return replace(
-        capture,
-        activations=capture.activations[:n],
-        gradients=None if capture.gradients is None else capture.gradients[:n],
-        scores=capture.scores[:n],
-        outputs=map_arrays(capture.outputs, lambda a: a[:n] if a.ndim and a.shape[0] == rows else a),
-        classes=None if capture.classes is None else capture.classes[:n],
-        again=None,
-    )
-
-
-def _probabilities(capture: Capture) -> Any:
-    if capture.classes is None:
-        return None
-    return probabilities(np.asarray(to_numpy(class_scores(capture.outputs)), np.float32), capture.head)
