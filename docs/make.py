@@ -183,6 +183,17 @@ def measured_table() -> str:
     return "\n".join(lines)
 
 
+def exports_table() -> str:
+    """The numbers of docs/exports.csv as the table of docs/export.md."""
+    import csv
+
+    with (DOCS / "exports.csv").open(encoding="utf-8") as file:
+        head, *rows = csv.reader(file)
+    lines = [f"| {' | '.join(head)} |", "| --- | --- | --- " + "| ---: " * (len(head) - 3) + "|"]
+    lines += [f"| {family} | `{model}` | `{layer}` | {' | '.join(seen)} |" for family, model, layer, *seen in rows]
+    return "\n".join(lines)
+
+
 def methods_table() -> str:
     """The table in docs/methods.md: what every method of the catalogue says of itself."""
     from seewhy import catalog
@@ -215,6 +226,7 @@ def with_tables(page: str) -> str:
         ("targets", targets_table),
         ("metrics", metrics_table),
         ("measured", measured_table),
+        ("exports", exports_table),
     ):
         page = re.sub(
             rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda m, t=table: m[1] + t() + "\n" + m[2], page, flags=re.DOTALL
@@ -244,7 +256,11 @@ if __name__ == "__main__":
     (DOCS / "cli.md").write_text(cli_page(), encoding="utf-8")
     if "evaluation" in sys.argv:
         evaluation()
-    for page in (DOCS / "methods.md", DOCS / "evaluation.md"):
+    if "exports" in sys.argv:  # takes some minutes
+        from exports import measure
+
+        measure()
+    for page in (DOCS / "methods.md", DOCS / "evaluation.md", DOCS / "export.md"):
         page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
     demo_picture()
     methods_picture()
