@@ -60,7 +60,7 @@ def smooth_grad_cam_plus_plus(
     def derivatives(part: slice) -> list[Array]:
         sample, of = np.divmod(np.arange(part.start, part.stop), n)
         noises = normal(seed, sample[:, None], images.shape[1:], images)
-        slopes = again.gradients(images_of(images, of) + noises * images_of(sigma, of), of).gradients
+        slopes = again.gradients(images_of(images, of) + noises * images_of(sigma, of), of)
         mine = shares(of, n, slopes, 1 / samples)
         squares = (slopes / images_of(unit, of)) ** 2
         return [xp.tensordot(mine, d, axes=([1], [0])) for d in (slopes, squares, squares * slopes)]
