@@ -9,13 +9,14 @@ import numpy.typing as npt
 from array_api_compat import array_namespace, device
 
 from seewhy.errors import TargetError
+from seewhy.evaluate._passes import same_again
 from seewhy.explain import Explainer
 from seewhy.inputs import Inputs
 from seewhy.maps import to_numpy
 from seewhy.measure import Asked
 from seewhy.outputs import class_scores, looks_like_probabilities, namespace
 from seewhy.stream import MEMORY, rows_within, slices
-from seewhy.targets._forms import Question, as_rows, as_target
+from seewhy.targets._forms import Question, as_rows
 from seewhy.types import INPUT, BoundTarget, Capture, Rows, Scores, Target
 
 Kind = Literal["as they are", "sigmoid", "softmax"]
@@ -62,8 +63,7 @@ class AskedModel:
 
     @property
     def asked(self) -> Target:
-        """The same target again, whatever other passes predict."""
-        return as_target(self.target.score if self.target.index is None else self.target.index)
+        return same_again(self.target)
 
     @cached_property
     def image(self) -> npt.NDArray[np.float32]:
