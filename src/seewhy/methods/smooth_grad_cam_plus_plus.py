@@ -40,7 +40,7 @@ def smooth_grad_cam_plus_plus(
     >>> from types import SimpleNamespace
     >>> A, G = np.ones((1, 1, 2), "f"), np.asarray([[[[1.0, -1.0]]]], "f")
     >>> again = SimpleNamespace(images=np.zeros((1, 3, 4), "f"),
-    ...                         gradients=lambda images, of: SimpleNamespace(gradients=G[of]))
+    ...                         gradients=lambda images, of: G[of])
     >>> smooth_grad_cam_plus_plus(Capture(A, G, np.ones((1, 1), "f"), None, None, None, again)).tolist()
     [[[0.25, 0.25]]]
     """

@@ -1,9 +1,7 @@
 """Parameter randomisation."""
 
-import numpy as np
-
-from seewhy.measure import Case, Metric, mean_of, metric
-from seewhy.metrics._similarity import similarity
+from seewhy.measure import Metric, metric
+from seewhy.metrics._similarity import likeness
 
 
 @metric(paper="Adebayo et al. 2018, section 4.1, arXiv:1810.03292", better="lower", needs=("randomised",))
@@ -23,14 +21,8 @@ def parameter_randomisation(*, by: str = "spearman") -> Metric:
 
     Raises InputError for another measure, MissingPackageError for SSIM where scikit-image is not installed.
 
+    >>> import numpy as np
     >>> parameter_randomisation().compute(np.asarray([0.5, 2.0]))
     0.25
     """
-    measure = similarity(by)
-
-    def kept(case: Case) -> float:
-        if not case.randomised:
-            return float("nan")
-        return float(np.mean([measure(case.evidence, drawn) for drawn in case.randomised]))
-
-    return mean_of(kept)
+    return likeness(by, lambda case: case.randomised)
