@@ -31,7 +31,7 @@ from seewhy.metrics._variants import ranks
 from seewhy.metrics.deletion import deletion
 from seewhy.metrics.insertion import insertion
 from seewhy.metrics.road import PERCENTILES, road
-from seewhy.stream import MEMORY, rows_within, slices
+from seewhy.stream import memory_on, rows_within, slices
 
 WARM_UPS = 1
 CELLS = 7
@@ -89,7 +89,7 @@ def work(title: str, net: nn.Module, size: int, device: str) -> Work:
     image = random.standard_normal((3, size, size), np.float32)
     evidence = upsample(random.random((CELLS, CELLS)), (size, size)) + 1e-4 * random.random((size, size))
     evidence = np.asarray(evidence, np.float32)
-    rows = rows_within(MEMORY, image.nbytes)
+    rows = rows_within(memory_on(device), image.nbytes)
     with torch.no_grad():
         index = int(net(torch.as_tensor(image[None]).to(device)).argmax())
     model = asking(net, index, rows, device)

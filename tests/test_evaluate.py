@@ -16,8 +16,8 @@ from seewhy import catalog, stream
 from seewhy.evaluate import _asked
 from seewhy.evaluate._columns import column
 from seewhy.evaluate._drawing import shades
+from seewhy.evaluate._estimate import cost, work_of
 from seewhy.evaluate._tiles import cells, groups, tile
-from seewhy.evaluate.run import _cost
 from seewhy.images import open_header, open_photo
 from seewhy.measure import Case, mean_of, metric
 
@@ -561,11 +561,41 @@ def test_memory_bounds_what_is_explained_at_once():
     np.testing.assert_allclose(small.values(), whole.values(), rtol=1e-4)
 
 
+def test_unless_told_batches_are_small_on_the_cpu():
+    sizes, net = [], Own()
+    net.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    image = torch.rand(1, 1, 512, 512)  # 1 MiB, and 16 more are reckoned for the model: 3 images within 64
+    options = {"methods": ["grad-cam"], "metrics": [("deletion", {"step": 512 * 64})], "layer": "conv"}
+    seewhy.evaluate(net, image, 0, **options)
+    assert max(sizes) == 3
+    sizes.clear()
+    seewhy.evaluate(net, image, 0, memory=256, **options)
+    assert max(sizes) == 8
+
+
 def test_the_estimate_counts_explanations(vision, photos):
+    draw = np.random.default_rng(0)
+    evidence = draw.random((32, 32)).astype(np.float32)
+    made = Case(
+        evidence, evidence, draw.random((3, 32, 32)).astype(np.float32), 0.9, 1.0, lambda *_: pytest.fail("asked")
+    )
     for name, explanations in (
         ("sparseness", 1), ("parameter-randomisation", 4), ("class-sensitivity", 3), ("max-sensitivity", 11),
     ):  # fmt: skip
-        assert _cost([column(name)], 1.0, 0.0) == explanations, name
+        works = {name: work_of(column(name), made)}
+        assert cost([column(name)], works, 1.0, 0.0) - works[name].seconds == pytest.approx(explanations), name
+    for asked, images in (
+        ("insertion", 5), (("insertion", {"step": 512}), 2), ("road", 18), (("road", {"order": "morf"}), 9),
+        (("sensitivity-n", {"sizes": 2, "subsets": 3}), 6), ("average-drop", 1), ("sparseness", 0),
+    ):  # fmt: skip
+        assert work_of(column(asked), made).images == images, asked
+
+    @metric(paper="", better="neither", passes=7)
+    def refusing():
+        return mean_of(lambda case: case.model(case.image[None])[0] / 0)
+
+    with np.errstate(all="raise"):
+        assert work_of(column(refusing), made).images == 7  # as it says itself
     told = []
     seewhy.evaluate(
         vision, photos[:1], methods=["grad-cam"], metrics=["sparseness"], layer="4", told=lambda _, s: told.append(s)

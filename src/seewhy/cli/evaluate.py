@@ -57,7 +57,10 @@ def evaluate(
         list[str] | None,
         typer.Option("--class", metavar="NAME=LABEL", help="As in --classes; may be repeated; NAME= for none."),
     ] = None,
-    memory: Annotated[float, typer.Option(metavar="MIB", help="What may be shown to the model at once.")] = 256.0,
+    memory: Annotated[
+        float | None,
+        typer.Option(metavar="MIB", help="What may be shown to the model at once. [64 on the CPU, else 256]"),
+    ] = None,
     seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Write table.csv, table.json and table.png.")

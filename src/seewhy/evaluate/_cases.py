@@ -30,7 +30,8 @@ class Setting:
 
     explainer: Explainer
     methods: Sequence[NamedMethod]
-    memory: float
+    memory: float | None = None
+    """In MiB, what is shown to the model at once; None: what suits the device."""
     seed: int = 0
     randomised: tuple[Explainer, ...] = ()
     """For models whose weights were drawn anew, more and more; none where no metric wants them."""

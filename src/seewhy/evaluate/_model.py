@@ -15,7 +15,7 @@ from seewhy.inputs import Inputs
 from seewhy.maps import to_numpy
 from seewhy.measure import Asked
 from seewhy.outputs import class_scores, looks_like_probabilities, namespace
-from seewhy.stream import MEMORY, rows_within, slices
+from seewhy.stream import memory_on, rows_within, slices
 from seewhy.targets._forms import Question, as_rows
 from seewhy.types import INPUT, BoundTarget, Capture, Rows, Scores, Target
 
@@ -59,7 +59,7 @@ class AskedModel:
     target: BoundTarget
     kind: Kind | None
     """None where there are no probabilities."""
-    memory: float = MEMORY
+    memory: float
 
     @property
     def asked(self) -> Target:
@@ -100,8 +100,11 @@ class AskedModel:
         return np.concatenate(found)
 
 
-def ask_model(explainer: Explainer, inputs: Inputs, target: Any, memory: float = MEMORY) -> AskedModel:
-    """One clean pass over a single photo; from it the model can be asked about changed ones."""
+def ask_model(explainer: Explainer, inputs: Inputs, target: Any, memory: float | None = None) -> AskedModel:
+    """One clean pass over a single photo; from it the model can be asked about changed ones.
+
+    `memory` bounds, in MiB, what is shown to the model at once; None: what suits the device.
+    """
     rows = as_rows(target, 1)
     numbers = _Numbers(Question(rows, lambda classes: explainer.labels, explainer.adapter.classes_last(explainer.net)))
     [capture] = explainer.adapter.capture(
@@ -112,6 +115,7 @@ def ask_model(explainer: Explainer, inputs: Inputs, target: Any, memory: float =
         raise TargetError(f"one target is measured for each photo, got {', '.join(target.label for target in bound)}")
     numbers.question.settle(capture.outputs)
     numbers.kind = _kind(capture, explainer.logit)
+    memory = memory_on(device(capture.activations)) if memory is None else memory
     return AskedModel(capture, numbers.question.bound[0][0], numbers.kind, memory)
 
 

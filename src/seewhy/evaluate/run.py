@@ -1,6 +1,5 @@
 """Measure methods on photos: read from top to bottom, from what was asked to the table."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +19,10 @@ from seewhy.evaluate._asked import (
     sorted_out,
     targets_of,
 )
-from seewhy.evaluate._cases import SHARES, Prepared, Setting, cases, randomised
+from seewhy.evaluate._cases import Prepared, Setting, cases, randomised
 from seewhy.evaluate._columns import Column
 from seewhy.evaluate._controls import CONTROLS, with_controls
+from seewhy.evaluate._estimate import estimate
 from seewhy.evaluate._jobs import Job, Run, jobs_of, missing_of
 from seewhy.evaluate._showing import counted
 from seewhy.evaluate._state import check_state, is_about, resumed
@@ -30,7 +30,7 @@ from seewhy.evaluate.annotations import Mapped
 from seewhy.evaluate.table import Measured, Table
 from seewhy.measure import Case
 from seewhy.options import check_seed
-from seewhy.stream import MEMORY, rows_within, run, silent
+from seewhy.stream import rows_within, run, silent
 
 METHODS = ("grad-cam", "grad-cam-plus-plus", "hires-cam", "layer-cam", "xgrad-cam", "eigen-cam", "ablation-cam")
 """Which are measured unless told."""
@@ -56,7 +56,7 @@ def evaluate(
     layer: Any = None,
     boxes: str | Path | None = None,
     classes: Mapped | None = None,
-    memory: float = MEMORY,
+    memory: float | None = None,
     seed: int = 0,
     state: str | Path | None = None,
     told: Told | None = None,
@@ -72,10 +72,11 @@ def evaluate(
 
     `boxes` are annotations (COCO's JSON, Pascal VOC's XML, a folder of masks; see
     `seewhy.evaluate.annotations.read_truths`), `classes` which classes of the model theirs stand for. `memory` bounds
-    what is shown to the model at once, in MiB. `seed` is that of all that is drawn by chance, together with the photo's
-    name. `state` is a JSON file that is written after every photo; where it is there already, what it holds of these
-    photos is not measured again, so that an interrupted run goes on from there. It is refused where it was asked
-    something else (targets and functions count as the same where they are written the same). `told` is called before
+    what is shown to the model at once, in MiB; unless told, 64 on the CPU, where more is slower, and 256 elsewhere.
+    `seed` is that of all that is drawn by chance, together with the photo's name. `state` is a JSON file, written
+    after every photo; where it is there already, what it holds of these photos is not measured again, so that an
+    interrupted run goes on from there. It is refused where it was asked something else (targets and functions count as
+    the same where they are written the same). `told` is called before
     the work starts, with the seconds that it is likely to take. `options` are those of `Explainer`.
 
     What cannot be measured is named before anything is run: InputError, UnknownNameError, TargetError. A photo, a
@@ -89,7 +90,8 @@ def evaluate(
     (('grad-cam', 'random-cam', 'image-centre'), ('sparseness', 'deletion'), (3, 2))
     """
     check_seed(seed)
-    rows_within(memory, 1)
+    if memory is not None:
+        rows_within(memory, 1)
     check_state(state)
     comparer = Comparer(model, with_controls(named(methods)), layer, **options)
     explainer, names = comparer.explainer, tuple(comparer.names)
@@ -132,7 +134,7 @@ def evaluate(
     if told is not None and left:
         sizes = {"photo": len(shown), "method": len(apart), "metric": len(columns)}
         what = ", ".join(counted(number, one) for one, number in sizes.items())
-        told(what, _estimate(asked.setting, first, left))
+        told(what, estimate(asked.setting, first, left))
     measured, errors = dict(kept.measured), dict(kept.errors)
 
     def one(part: slice) -> None:
@@ -214,26 +216,3 @@ def _sums(column: Column, case: Case) -> list[float]:
 
 def _said(error: Exception) -> str:
     return str(error) if isinstance(error, SeewhyError) else f"{type(error).__name__}: {error}"
-
-
-def _estimate(setting: Setting, first: Prepared | None, jobs: Sequence[Job]) -> float:
-    """Seconds that these jobs are likely to take: an explanation by each method and some passes are timed."""
-    if first is None:
-        return 0.0
-    once = time.perf_counter()
-    for _ in cases(setting, first, ()):
-        pass
-    once = time.perf_counter() - once
-    images = np.repeat(first.model.image[None], 4, axis=0)
-    start = time.perf_counter()
-    first.model(images)
-    one = (time.perf_counter() - start) / len(images) * len(setting.methods)
-    return sum(job.targets * _cost(job.columns, once, one) for job in jobs)
-
-
-def _cost(columns: Sequence[Column], explanation: float, one_pass: float) -> float:
-    """Seconds for a photo: the explanations that are wanted of it, and the changed images that the model is shown."""
-    needs = {need for c in columns for need in c.info.needs}
-    explanations = 1 + len(SHARES) * ("randomised" in needs) + 2 * ("scores of classes" in needs)
-    explanations += sum(c.info.passes for c in columns if "explain" in c.info.needs)
-    return explanations * explanation + one_pass * sum(c.info.passes for c in columns if "explain" not in c.info.needs)
