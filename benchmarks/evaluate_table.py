@@ -21,6 +21,7 @@ from _torch import is_cuda, options, where
 
 import seewhy
 from seewhy.evaluate import run
+from seewhy.evaluate._showing import counted
 from seewhy.evaluate.table import Table
 
 METHODS: tuple[Any, ...] = (
@@ -115,7 +116,7 @@ def measure(photos: int, device: str, quick: bool) -> Timed:
 def report(timed: Timed, photos: int, machine: str) -> str:
     methods, metrics = len(timed.found.methods) - len(timed.found.controls), len(timed.found.metrics)
     minutes, told = timed.seconds / 60, timed.told / 60
-    what = f"{methods} methods and 2 controls × {metrics} metrics × {photos} photos, lite0"
+    what = f"{methods} methods and 2 controls × {metrics} metrics on {counted(photos, 'photo')}, lite0"
     wishes = [
         Wish(what, f"≤ {MINUTES} min", f"{minutes:.1f} min", minutes <= MINUTES),
         Wish("the estimate / what it took", "0.5 to 2", f"{told / minutes:.2f}", 0.5 <= told / minutes <= 2),
