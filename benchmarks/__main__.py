@@ -11,6 +11,7 @@ SCRIPTS = (
     "torch_family.py",
     "export.py",
     "evaluate.py",
+    "evaluate_table.py",
     "keras_memory.py",
     "keras_peers.py",
 )
