@@ -1,6 +1,6 @@
 """PyTorch: activations and gradients at one layer, for the cost of the forward pass; see _torch_capture.py."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -40,6 +40,7 @@ __all__ = [
     "find_layer",
     "full_precision",
     "is_batch",
+    "keep",
     "layers",
     "pictures",
     "place",
@@ -123,6 +124,21 @@ def capture(
     Raises LayerError where a layer did not run, has no spatial axes or does not reach the score,
     OutputError where the outputs hold NaN or infinite values.
     """
+    this = _pass(net, layers, inputs)
+    return _torch_capture.capture(this, ask, gradients=gradients, logit=logit, guided=guided)
+
+
+def keep(
+    net: nn.Module, layers: Sequence[Any], inputs: Any, *, gradients: bool, logit: bool, guided: bool = False
+) -> Callable[[Ask], list[Capture]]:
+    """One pass that any number of questions can be asked of, for what goes back through the tail alone.
+
+    What the tail remembers of the pass is held in memory as long as this is.
+    """
+    return _torch_capture.keep(_pass(net, layers, inputs), gradients=gradients, logit=logit, guided=guided)
+
+
+def _pass(net: nn.Module, layers: Sequence[Any], inputs: Any) -> Pass:
     net = _unwrap(net)
     n, space = size(inputs)
     names = {module: name for name, module in net.named_modules()}
@@ -138,12 +154,10 @@ def capture(
             images = image.clone()  # as they came: only what is changed, or differentiated, has to be floats
         return with_images(inputs, images, of)
 
-    this = Pass(
+    return Pass(
         net, points, at_input, n, space, as_floats(net, image), given, partial(_call, net), _tapped,
         partial(undisturbed, net), partial(watch_biases, net, n, space),
     )  # fmt: skip
-    with this.quiet():
-        return _torch_capture.capture(this, ask, gradients=gradients, logit=logit, guided=guided)
 
 
 @contextmanager
