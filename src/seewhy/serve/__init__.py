@@ -1,1 +1,1 @@
-"""Where people use seewhy without writing code: an HTTP API and a web page. They call explain and render only."""
+"""The HTTP API and the web page: they call explain and render, and hold no maths of their own. See app.py."""

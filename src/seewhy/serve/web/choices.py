@@ -25,14 +25,15 @@ HINTS: dict[Cost, str] = {
 COLORMAPS = ("viridis", "magma", "inferno", "plasma", "cividis", "turbo", "jet", "gray")
 
 
-def methods() -> Choices:
-    """All methods of the catalogue, the quickest first, each with what to expect.
+def methods(allowed: Sequence[str] | None = None) -> Choices:
+    """The methods of the catalogue, the quickest first, each with what to expect.
 
-    >>> methods()[0]
-    ('cam (at once)', 'cam')
+    >>> methods()[0], methods(["rise", "grad-cam"])
+    (('cam (at once)', 'cam'), [('grad-cam (at once)', 'grad-cam'), ('rise (slow, up to minutes)', 'rise')])
     """
     order = list(HINTS)
-    names = sorted(catalog.names("methods"), key=lambda name: (order.index(catalog.about(name).cost), name))
+    names = catalog.names("methods") if allowed is None else allowed
+    names = sorted(names, key=lambda name: (order.index(catalog.about(name).cost), name))
     return [(f"{name} ({HINTS[catalog.about(name).cost]})", name) for name in names]
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from seewhy.explanation import Explanation
 from seewhy.maps import covered
 from seewhy.render.colormap import colours
-from seewhy.types import Prediction
+from seewhy.types import Heatmap, Prediction
 
 LONGEST = 1024
 """Pixels along the longer side of a picture in the page; what is downloaded is as large as the photo."""
@@ -77,15 +77,13 @@ def results(found: Sequence[Explanation], colormap: str) -> str:
 
 def _explained(explanation: Explanation, j: int, colormap: str, *, several: bool) -> str:
     caption = explanation.caption(0, j)
-    sentence = explanation.describe(j=j, predicted=False)
     title = f"{caption}, by {explanation.method}" if several else caption
-    heat, note = "", ""
-    if explanation.shows_nothing(0, j):
-        note = f'<span class="sw-empty">{escape(sentence)}</span>'
-    else:
-        heat = _heat(explanation, j, colormap)
+    sentence = explanation.describe(j=j, predicted=False)
     where = f"{explanation.method} at {explanation.layer}"
-    return _figure(heat, note, title, sentence, where)
+    heatmap = explanation.heatmap(0, j, scale="robust" if explanation.pixels else "image")
+    if not heatmap.any():
+        return _figure("", f'<span class="sw-empty">{escape(sentence)}</span>', title, sentence, where)
+    return _figure(_heat(explanation, heatmap, colormap), "", title, sentence, where)
 
 
 def _figure(heat: str, note: str, title: str, sentence: str, where: str) -> str:
@@ -98,15 +96,12 @@ def _figure(heat: str, note: str, title: str, sentence: str, where: str) -> str:
     )
 
 
-def _heat(explanation: Explanation, j: int, colormap: str) -> str:
-    """The colours of a map, as opaque as there is evidence, as a data: URI."""
-    scale = "robust" if explanation.pixels else "image"
-    heatmap = explanation.heatmap(0, j, scale=scale)
+def _heat(explanation: Explanation, heatmap: Heatmap, colormap: str) -> str:
+    """The colours of a heatmap, as opaque as there is evidence, as a data: URI."""
     geometry = explanation.views[0].geometry
     seen = covered(geometry.size, geometry.region)
     alpha = np.rint(255 * np.where(seen, heatmap, 0)).astype(np.uint8)
-    layered = np.dstack([colours(heatmap, colormap), alpha])
-    return _uri(_fitted(Image.fromarray(layered, "RGBA")), "WEBP")
+    return _uri(_fitted(Image.fromarray(np.dstack([colours(heatmap, colormap), alpha]))), "WEBP")
 
 
 def _fitted(picture: Image.Image) -> Image.Image:
@@ -135,3 +130,8 @@ def _legend(colormap: str) -> str:
 
 def _percent(probability: float) -> str:
     return "<1%" if 0 < probability < 0.005 else f"{probability:.0%}"
+
+
+def hint(name: str, line: str) -> str:
+    """One line on a method."""
+    return f"<strong>{escape(name)}</strong>: {escape(line)}"

@@ -1,8 +1,11 @@
 """What each visitor of a page looks at: one photo, and what a model's pass over it left."""
 
 import itertools
+import shutil
+import tempfile
 import threading
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +32,7 @@ class Wish:
     """None: the model's own."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Session:
     """One visitor: the photo that was opened, the passes over it that are kept, and what was answered last.
 
@@ -42,6 +45,7 @@ class Session:
     _of: tuple[object, ...] | None = None
     _look: Look | None = None
     _answered: tuple[Wish, list[Explanation]] | None = None
+    _folder: Path | None = None
 
     def ask(
         self,
@@ -73,6 +77,13 @@ class Session:
                 found = look.compare(target, wish.methods, wish.layer)
             self._answered = (wish, found)
             return found
+
+    def folder(self) -> Path:
+        """A folder for files of this visitor; it is gone when the session is."""
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="seewhy-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        return self._folder
 
     def _looking(self, model: Loaded, photo: Path) -> Look:
         of = (model, str(photo), photo.stat().st_mtime_ns)
@@ -111,8 +122,3 @@ class Sessions:
         """Forget a visitor who has left."""
         with self._turn:
             self._sessions.pop(visitor, None)
-
-
-def methods_of(method: str, other: str | None) -> Sequence[str]:
-    """One method, or two to compare."""
-    return (method,) if not other or other == method else (method, other)
