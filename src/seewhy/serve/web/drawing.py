@@ -1,7 +1,7 @@
 """What a page shows, as HTML: the predictions as bars, the photo beside its explanations, errors in words.
 
-The heatmap is a picture of its own on top of the photo, as opaque as there is evidence: how much of it is seen is then a
-matter of the browser alone, and the slider needs no server. It is what seewhy.render.overlay.blend computes:
+The heatmap is a picture of its own on top of the photo, as opaque as there is evidence: how much of it is seen is then
+a matter of the browser alone, and the slider needs no server. It is what seewhy.render.overlay.blend computes:
 photo + opacity * heatmap * (colours - photo).
 """
 
@@ -134,4 +134,4 @@ def _percent(probability: float) -> str:
 
 def hint(name: str, line: str) -> str:
     """One line on a method."""
-    return f"<strong>{escape(name)}</strong>: {escape(line)}"
+    return f'<p class="sw-hint"><strong>{escape(name)}</strong>: {escape(line)}</p>'
