@@ -61,6 +61,7 @@ def mount(app: Any, models: Models, path: str = "/web") -> Any:
     page = create_page(Served(models))
     import gradio
 
+    page.has_launched = True  # from then on Gradio lets only those files through that were uploaded to it
     return gradio.mount_gradio_app(
         app, page.queue(max_size=64), path=path, max_file_size=UPLOAD, show_error=False, **_LOOK, **_style()
     )

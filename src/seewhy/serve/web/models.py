@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from seewhy.errors import InputError, LayerError, ModelError
 from seewhy.explain import Explainer, layers
@@ -26,6 +26,7 @@ class Loaded:
         return next((layer.name for layer in self.layers if layer.default), None)
 
 
+@runtime_checkable
 class Shelf(Protocol):
     """Where a page takes its models from."""
 

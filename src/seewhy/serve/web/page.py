@@ -7,7 +7,7 @@ stays with its visitor's session: other classes, methods and colours cost no fur
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import gradio as gr
 
@@ -19,6 +19,9 @@ from seewhy.serve.web import choices, drawing
 from seewhy.serve.web.models import Loaded, Shelf
 from seewhy.serve.web.sessions import Sessions, Superseded, Wish
 
+Photo: TypeAlias = dict[str, Any] | None
+"""What Gradio says of the photo: where it laid it."""
+
 MOST_CLASSES = 4
 """How many classes stand side by side at most."""
 NOTHING = ""
@@ -27,6 +30,8 @@ AT_ONCE = 4
 """How many visitors are answered at the same time; others wait for their turn."""
 
 _QUIET: Any = gr.Progress()
+_NONE: tuple[Any, ...] = ("", gr.update(choices=[], value=[]))
+"""No predictions, and no classes to choose from."""
 
 # a bar of the predictions was pressed
 _BARS = """
@@ -56,7 +61,7 @@ def build(
     methods = choices.methods(shelf.methods)
     start = "grad-cam" if shelf.methods is None or "grad-cam" in shelf.methods else methods[0][1]
     with gr.Blocks(title="seewhy", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        gr.HTML('<div class="sw-head"><h1>seewhy</h1><p>See where a vision model looked.</p></div>')
+        gr.HTML('<div class="sw-head"><h1>seewhy</h1><p>See where a vision model looked.</p></div>', elem_id="head")
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=300):
                 photo = gr.Image(
@@ -69,7 +74,6 @@ def build(
                     elem_id="photo",
                     placeholder="Drop a photo here\n- or -\nclick to choose one",
                 )
-                photo.preprocess = _path  # seewhy opens the photo itself, and has words for what is none
                 if examples:
                     gr.Examples([[str(path)] for path in examples], photo, label="Examples", cache_examples=False)
                 bars = gr.HTML("", js_on_load=_BARS, elem_id="predictions")
@@ -89,25 +93,36 @@ def build(
                         elem_id="classes",
                     )
                     with gr.Row():
-                        method = gr.Dropdown(methods, value=start, label="Method", elem_id="method")
+                        method = gr.Dropdown(methods, value=start, label="Method", min_width=230, elem_id="method")
                         other = gr.Dropdown(
-                            [("nothing", NOTHING), *methods], value=NOTHING, label="Compare with", elem_id="other"
+                            [("nothing", NOTHING), *methods],
+                            value=NOTHING,
+                            label="Compare with",
+                            min_width=230,
+                            elem_id="other",
                         )
                     about = gr.HTML(_about(start, NOTHING), elem_id="about")
                     with gr.Row():
-                        layer = gr.Dropdown(**_layers(first), label="Layer", elem_id="layer")
+                        layer = gr.Dropdown(**_layers(first), label="Layer", min_width=230, elem_id="layer")
                         model = gr.Dropdown(
                             list(shelf.offered),
                             value=shelf.offered[0],
                             label="Model",
                             allow_custom_value=shelf.is_open,
+                            min_width=230,
                             elem_id="model",
                         )
                     with gr.Row():
                         colours = gr.Dropdown(
-                            list(choices.COLORMAPS), value="viridis", label="Colours", elem_id="colours"
+                            list(choices.COLORMAPS),
+                            value="viridis",
+                            label="Colours",
+                            min_width=230,
+                            elem_id="colours",
                         )
-                        opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Opacity", elem_id="opacity")
+                        opacity = gr.Slider(
+                            0, 1, value=0.6, step=0.05, label="Opacity", min_width=230, elem_id="opacity"
+                        )
         files = [gr.DownloadButton("file", visible="hidden", elem_classes="sw-file") for _ in range(2)]
 
         asked = [photo, model, classes, method, other, layer, colours]
@@ -116,6 +131,7 @@ def build(
             "concurrency_limit": AT_ONCE,
             "show_progress_on": result,
             "trigger_mode": "multiple",
+            "preprocess": False,  # seewhy opens the photo itself, and has words for what is none
             "api_visibility": "private",
         }
         photo.change(handle.new_photo, asked, shown, **common)
@@ -147,14 +163,14 @@ class _Handlers:
         self.shelf, self.sessions, self.in_words = shelf, sessions, in_words
 
     def new_photo(
-        self, path: str | None, spec: str, chosen: list[str], method: str, other: str, layer: str, colours: str,
+        self, photo: Photo, spec: str, chosen: list[str], method: str, other: str, layer: str, colours: str,
         request: gr.Request, progress: gr.Progress = _QUIET,
     ) -> list[Any]:  # fmt: skip
         """Another photo: what is predicted, and what speaks for the best class."""
-        if path is None:
+        if (path := _path(photo)) is None:
             self.sessions.drop(_visitor(request))
-            return [drawing.WELCOME, "", gr.update(choices=[], value=[]), gr.skip()]
-        outputs = [gr.skip()] * 4
+            return [drawing.WELCOME, *_NONE, gr.skip()]
+        outputs = [gr.skip(), *_NONE, gr.skip()]
         with self._problems(outputs):
             loaded = self.shelf.get(spec)
             wish = Wish((), _methods(method, other), layer or None)
@@ -162,7 +178,7 @@ class _Handlers:
         return outputs
 
     def new_model(
-        self, path: str | None, spec: str, chosen: list[str], method: str, other: str, layer: str, colours: str,
+        self, photo: Photo, spec: str, chosen: list[str], method: str, other: str, layer: str, colours: str,
         request: gr.Request, progress: gr.Progress = _QUIET,
     ) -> list[Any]:  # fmt: skip
         """Another model: its layers, and the photo anew; where it does not load, why."""
@@ -170,20 +186,20 @@ class _Handlers:
         with self._problems(outputs):
             loaded = self.shelf.get(spec)
             outputs[3] = gr.update(**_layers(loaded))
-            if path is not None:
+            if (path := _path(photo)) is not None:
                 wish = Wish((), _methods(method, other), None)
                 outputs[:3] = _first_sight(self._explained(loaded, path, wish, request, progress), colours)
         return outputs
 
     def chosen(
-        self, path: str | None, spec: str, chosen: list[str], method: str, other: str, layer: str, colours: str,
+        self, photo: Photo, spec: str, chosen: list[str], method: str, other: str, layer: str, colours: str,
         request: gr.Request, progress: gr.Progress = _QUIET,
     ) -> list[Any]:  # fmt: skip
         """Other classes, another method, layer or colours of the same photo."""
         methods = _methods(method, other)
         at_layer = any(not catalog.about(name).at_input for name in methods)
         outputs = [gr.skip(), gr.skip(), _about(method, other), gr.update(interactive=at_layer)]
-        if path is None:
+        if (path := _path(photo)) is None:
             return outputs
         with self._problems(outputs):
             loaded = self.shelf.get(spec)
@@ -194,36 +210,36 @@ class _Handlers:
         return outputs
 
     def save_picture(
-        self, path: str | None, spec: str, chosen: list[str], method: str, other: str, layer: str, colours: str,
+        self, photo: Photo, spec: str, chosen: list[str], method: str, other: str, layer: str, colours: str,
         opacity: float, request: gr.Request,
     ) -> list[Any]:  # fmt: skip
         """What is seen as a picture, as large as the photo."""
         outputs = [gr.skip(), None, None]
-        if path is None:
+        if (path := _path(photo)) is None:
             return outputs
         with self._problems(outputs):
             wish = Wish(tuple(int(c) for c in chosen), _methods(method, other), layer or None)
             found = self._explained(self.shelf.get(spec), path, wish, request)
             look = {"colormap": colours, "opacity": opacity}
-            file = self.sessions.of(_visitor(request)).folder() / f"{Path(path).stem}_cam.png"
+            file = self.sessions.of(_visitor(request)).folder() / f"{path.stem}_cam.png"
             drawn = found[0] if len(found) == 1 else Explanations(tuple(found), wish.methods)
             outputs[1] = str(drawn.save(file, **look))
         return outputs
 
     def save_maps(
-        self, path: str | None, spec: str, chosen: list[str], method: str, other: str, layer: str, colours: str,
+        self, photo: Photo, spec: str, chosen: list[str], method: str, other: str, layer: str, colours: str,
         opacity: float, request: gr.Request,
     ) -> list[Any]:  # fmt: skip
         """The raw maps, for each method a file that seewhy.open reads."""
         outputs = [gr.skip(), None, None]
-        if path is None:
+        if (path := _path(photo)) is None:
             return outputs
         with self._problems(outputs):
             wish = Wish(tuple(int(c) for c in chosen), _methods(method, other), layer or None)
             folder = self.sessions.of(_visitor(request)).folder()
             found = self._explained(self.shelf.get(spec), path, wish, request)
             for place, one in enumerate(found, start=1):
-                outputs[place] = str(one.save(folder / f"{Path(path).stem}_{one.method}.npz"))
+                outputs[place] = str(one.save(folder / f"{path.stem}_{one.method}.npz"))
         return outputs
 
     def gone(self, request: gr.Request) -> None:
@@ -233,7 +249,7 @@ class _Handlers:
     # ---- within ------------------------------------------------------------------------------------------
 
     def _explained(
-        self, loaded: Loaded, path: str, wish: Wish, request: gr.Request, progress: gr.Progress | None = None
+        self, loaded: Loaded, path: Path, wish: Wish, request: gr.Request, progress: gr.Progress | None = None
     ) -> list[Explanation]:
         def tell(doing: str, done: int, total: int) -> None:
             if progress is not None:
@@ -242,7 +258,7 @@ class _Handlers:
         for method in wish.methods:
             if self.shelf.methods is not None and method not in self.shelf.methods:
                 raise SeewhyError(f"the method {method!r} is not offered here")
-        return self.sessions.of(_visitor(request)).ask(loaded, Path(path), wish, tell)
+        return self.sessions.of(_visitor(request)).ask(loaded, path, wish, tell)
 
     @contextmanager
     def _problems(self, outputs: list[Any]) -> Iterator[None]:
@@ -293,8 +309,9 @@ def _pressed(event: gr.EventData) -> list[str]:
     return [str(int(event.index))]
 
 
-def _path(payload: Any) -> str | None:
-    return None if payload is None else payload.path
+def _path(photo: Photo) -> Path | None:
+    """Where Gradio laid a photo that was uploaded; it lets through no other path."""
+    return None if photo is None or not photo.get("path") else Path(photo["path"])
 
 
 def _visitor(request: gr.Request) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seewhy.errors import SeewhyError
+from seewhy.errors import PhotoError, SeewhyError
 from seewhy.explanation import Explanation
 from seewhy.images import Photo, open_photo
 from seewhy.look import Look
@@ -89,10 +89,18 @@ class Session:
         of = (model, str(photo), photo.stat().st_mtime_ns)
         if self._look is None or self._of != of:
             self._of = self._look = self._answered = None  # before more memory is taken
-            opened = open_photo(photo)
+            opened = _opened(photo)
             self._look = Look(model.explainer, Photo(opened.image, opened.name))
             self._of = of
         return self._look
+
+
+def _opened(photo: Path) -> Photo:
+    """The photo; where it cannot be read, its name is said, and not where this machine keeps it."""
+    try:
+        return open_photo(photo)
+    except PhotoError as error:
+        raise PhotoError(str(error).replace(str(photo), photo.name)) from error
 
 
 class Sessions:
