@@ -30,7 +30,9 @@ def run(net: Any, inputs: Any, restart: Callable[[], None]) -> Any:
 
 def capture(this: Pass, ask: Ask) -> list[Capture]:
     """One pass, see seewhy.adapters.keras.capture."""
-    return _torch_capture.capture(_cut(this), ask, gradients=this.gradients, logit=this.logit, guided=this.guided)
+    cut = _cut(this)
+    with cut.quiet():
+        return _torch_capture.capture(cut, ask, gradients=this.gradients, logit=this.logit, guided=this.guided)
 
 
 def keep(this: Pass) -> Callable[[Ask], list[Capture]]:

@@ -30,8 +30,7 @@ _functional_heads: WeakSet[nn.Module] = WeakSet()
 
 def capture(this: Pass, ask: Ask, *, gradients: bool, logit: bool, guided: bool = False) -> list[Capture]:
     """One pass through the model, see seewhy.types.Capture and seewhy.adapter.Adapter.capture."""
-    with this.quiet():
-        return _shown(this, gradients=gradients, logit=logit).asked(ask, guided=guided, keep=False)
+    return _shown(this, gradients=gradients, logit=logit).asked(ask, guided=guided, keep=False)
 
 
 def keep(this: Pass, *, gradients: bool, logit: bool, guided: bool = False) -> Callable[[Ask], list[Capture]]:

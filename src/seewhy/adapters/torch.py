@@ -124,8 +124,9 @@ def capture(
     Raises LayerError where a layer did not run, has no spatial axes or does not reach the score,
     OutputError where the outputs hold NaN or infinite values.
     """
-    this = _pass(net, layers, inputs)
-    return _torch_capture.capture(this, ask, gradients=gradients, logit=logit, guided=guided)
+    this = prepared(net, layers, inputs)
+    with this.quiet():
+        return _torch_capture.capture(this, ask, gradients=gradients, logit=logit, guided=guided)
 
 
 def keep(
@@ -135,10 +136,11 @@ def keep(
 
     What the tail remembers of the pass is held in memory as long as this is.
     """
-    return _torch_capture.keep(_pass(net, layers, inputs), gradients=gradients, logit=logit, guided=guided)
+    return _torch_capture.keep(prepared(net, layers, inputs), gradients=gradients, logit=logit, guided=guided)
 
 
-def _pass(net: nn.Module, layers: Sequence[Any], inputs: Any) -> Pass:
+def prepared(net: nn.Module, layers: Sequence[Any], inputs: Any) -> Pass:
+    """The model, ready to run on these inputs, cut at each of the layers."""
     net = _unwrap(net)
     n, space = size(inputs)
     names = {module: name for name, module in net.named_modules()}
