@@ -243,6 +243,10 @@ with TestClient(app) as client:
                 if "process_completed" in line:
                     print(line)
                     break
+    body["data"][0] = {"path": "http://127.0.0.1:1/cat.png", "meta": {"_type": "gradio.FileData"}}
+    print(client.post("/web/gradio_api/queue/join", json=body).json())
+    body["data"][0] = "x" * 2**20
+    print(client.post("/web/gradio_api/queue/join", json=body).status_code)
 """
     secret = tmp_path / "secret.png"
     embedded_photo("cat").image.save(secret)
@@ -256,6 +260,7 @@ with TestClient(app) as client:
     ], done.stderr
     assert '"success":true' in lines[3] and "Where did the model look?" in lines[3]
     assert '"success":false' in lines[5] and "secret.png" not in lines[5]
+    assert lines[6:] == ["{'detail': 'photos are uploaded: nothing is fetched from an address'}", "413"], done.stderr
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch):

@@ -12,6 +12,7 @@ from typing import Any
 from seewhy.errors import MissingPackageError, SeewhyError
 from seewhy.photos import FILES, embedded_photo
 from seewhy.serve._models import Models
+from seewhy.serve.web.guard import NoAddresses
 from seewhy.serve.web.models import AnyModel, Served, Shelf
 from seewhy.serve.web.sessions import Sessions
 
@@ -46,7 +47,7 @@ def launch(
     try:
         _, address, _ = page.queue(max_size=64).launch(
             server_name=host, server_port=port, inbrowser=show, quiet=True, prevent_thread_lock=True,
-            share=False, max_file_size=UPLOAD, **_LOOK, **_style(),
+            share=False, max_file_size=UPLOAD, app_kwargs=_guarded(), **_LOOK, **_style(),
         )  # fmt: skip
     except OSError as error:
         which = "the ports from 7860 on are" if port is None else f"port {port} is"
@@ -63,8 +64,9 @@ def mount(app: Any, models: Models, path: str = "/web") -> Any:
 
     page.has_launched = True  # from then on Gradio lets only those files through that were uploaded to it
     return gradio.mount_gradio_app(
-        app, page.queue(max_size=64), path=path, max_file_size=UPLOAD, show_error=False, **_LOOK, **_style()
-    )
+        app, page.queue(max_size=64), path=path, max_file_size=UPLOAD, show_error=False, app_kwargs=_guarded(),
+        **_LOOK, **_style(),
+    )  # fmt: skip
 
 
 def _need_gradio() -> None:
@@ -72,6 +74,12 @@ def _need_gradio() -> None:
         raise MissingPackageError('the web page is made with Gradio: pip install "seewhy[web]"')
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before it is imported
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+def _guarded() -> dict[str, Any]:
+    from starlette.middleware import Middleware
+
+    return {"middleware": [Middleware(NoAddresses)]}
 
 
 def _style() -> dict[str, Any]:
