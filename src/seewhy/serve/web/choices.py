@@ -28,8 +28,8 @@ COLORMAPS = ("viridis", "magma", "inferno", "plasma", "cividis", "turbo", "jet",
 def methods(allowed: Sequence[str] | None = None) -> Choices:
     """The methods of the catalogue, the quickest first, each with what to expect.
 
-    >>> methods()[0], methods(["rise", "grad-cam"])
-    (('cam (at once)', 'cam'), [('grad-cam (at once)', 'grad-cam'), ('rise (slow, up to minutes)', 'rise')])
+    >>> methods(["rise", "grad-cam"])
+    [('grad-cam (at once)', 'grad-cam'), ('rise (slow, up to minutes)', 'rise')]
     """
     order = list(HINTS)
     names = catalog.names("methods") if allowed is None else allowed
