@@ -17,6 +17,7 @@ from seewhy.cli.layers import layers
 from seewhy.cli.methods import methods
 from seewhy.cli.metrics import metrics
 from seewhy.cli.models import models
+from seewhy.cli.serve import serve
 from seewhy.cli.targets import targets
 
 app = typer.Typer(
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (explain, compare, check, evaluate, demo, layers, models, methods, targets, metrics):
+for command in (explain, compare, check, evaluate, demo, layers, models, methods, targets, metrics, serve):
     app.command()(command)
 
 
