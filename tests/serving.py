@@ -71,15 +71,17 @@ class Server:
         )
         self.log: list[dict] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self.url = self._started()
         self.host, port = self.url.removeprefix("http://").rsplit(":", 1)
         self.port = int(port)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self._lines.put(line)
+        with self.process.stderr as lines:
+            for line in lines:
+                self._lines.put(line)
         self._lines.put(None)
 
     def _started(self) -> str:
@@ -133,3 +135,4 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self._reader.join(10)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from seewhy.explanation import Explanation
 from seewhy.maps import to_numpy
+from seewhy.sentence import predicted
 from seewhy.serve._accept import PNG
 from seewhy.serve._forms import (
     Box,
@@ -88,14 +89,16 @@ def _predictions(one: Explanation) -> list[PredictedClass]:
 
 def _explanation(one: Explanation, name: str, threshold: float) -> ExplanationAnswer:
     geometry = one.views[0].geometry
+    targets = [_target(one, j, threshold) for j in range(len(one.targets[0]))]
+    begun = predicted(one.predictions(0, top=2))
     return ExplanationAnswer(
         model=name,
         method=one.method,
         layer=one.layer,
         size=(geometry.size[0], geometry.size[1]),
         region=(geometry.region[0], geometry.region[1]),
-        description=one.describe(),
-        targets=[_target(one, j, threshold) for j in range(len(one.targets[0]))],
+        description="\n".join(begun + target.sentence for target in targets),  # as describe() has it
+        targets=targets,
     )
 
 

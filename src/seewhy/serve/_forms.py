@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 Class = Annotated[StrictInt, Field(ge=0, lt=2**31)] | Annotated[StrictStr, Field(min_length=1, max_length=200)]
 """A class by its index or its name."""
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFElEQVR4nGOsr69nwAaYsIoOWgkALcUBjTy/9hgAAAAASUVORK5CYII="
+"""A small grey PNG, as an example that works."""
 
 
 class Strict(BaseModel):
@@ -33,7 +35,7 @@ class Parameters(Strict):
 class Instance(Strict):
     """One photo."""
 
-    b64: str = Field(description="The bytes of a JPEG, PNG, WebP, TIFF, BMP or GIF file, in base64.")
+    b64: str = Field(description="The bytes of a JPEG, PNG, WebP, TIFF, BMP or GIF file, in base64.", examples=[PIXEL])
     targets: list[Class] | None = Field(default=None, min_length=1, description="In place of the request's.")
 
 
@@ -42,7 +44,9 @@ class V1Request(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    instances: list[Instance | str] = Field(min_length=1, description="Photos: base64, or objects with it.")
+    instances: list[Instance | str] = Field(
+        min_length=1, description="Photos: base64, or objects with it.", examples=[[{"b64": PIXEL}]]
+    )
     parameters: Parameters = Parameters()
 
 

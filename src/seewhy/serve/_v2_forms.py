@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from seewhy.serve._forms import Parameters
+from seewhy.serve._forms import PIXEL, Parameters
 
 Datatype = Literal["BYTES", "FP32", "INT32", "INT64"]
 
@@ -34,7 +34,11 @@ class InferRequest(BaseModel):
 
     id: str | None = Field(default=None, max_length=200)
     parameters: Parameters = Parameters()
-    inputs: list[Tensor] = Field(min_length=1, max_length=2)
+    inputs: list[Tensor] = Field(
+        min_length=1,
+        max_length=2,
+        examples=[[{"name": "image", "shape": [1], "datatype": "BYTES", "data": [PIXEL]}]],
+    )
     outputs: list[WantedOutput] | None = Field(default=None, description="Without it, all: map, score, class.")
 
 
