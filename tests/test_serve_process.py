@@ -203,10 +203,8 @@ def test_a_token_comes_from_the_environment_or_a_file(tmp_path):
         assert server.request("GET", "/v1/models", None, {"Authorization": "Bearer s3cret"})[0] == 200
         assert server.stop() == 0
         [line] = [one for one in server.log if one.get("status") == 200]
-        assert (
-            line["message"] == "answered" and line["route"] == "/v1/models"
+        assert line["message"] == "answered" and line["route"] == "/v1/models"
         assert "s3cret" not in json.dumps(server.log)
-        )
 
 
 def seewhy_serve(*arguments, **environment):
