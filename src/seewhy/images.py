@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from seewhy.errors import PhotoError
+from seewhy.errors import LargePhotoError, PhotoError
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,19 @@ def open_photo(source: Any) -> Photo:
     )
 
 
+def open_bytes(data: bytes, name: str, *, formats: tuple[str, ...] | None = None, pixels: int | None = None) -> Photo:
+    """Open a photo that came from elsewhere, called `name` in errors, and trust it less.
+
+    `formats` are the only ones of Pillow's that are tried; a photo of more than `pixels` is not decoded.
+    Raises LargePhotoError for the latter, else as `open_photo`.
+
+    >>> from seewhy.render.figure import png
+    >>> open_bytes(png(Image.new("RGB", (8, 8))), "drawn", formats=("PNG",), pixels=64).image.size
+    (8, 8)
+    """
+    return Photo(_read(io.BytesIO(data), name, len(data), formats, pixels), name)
+
+
 def _open_path(name: str) -> Photo:
     if name.split(":", 1)[0].lower() in ("http", "https", "ftp", "s3", "gs", "data"):
         raise PhotoError(f"{name} is a URL: seewhy fetches nothing; download the photo and pass its path or bytes")
@@ -81,12 +94,14 @@ def _open_path(name: str) -> Photo:
         raise PhotoError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _read(file: Any, name: str, length: int) -> Image.Image:
+def _read(
+    file: Any, name: str, length: int, formats: tuple[str, ...] | None = None, pixels: int | None = None
+) -> Image.Image:
     if length == 0:
         raise PhotoError(f"{name} is empty")
     try:
         with _quiet_pillow():
-            image = Image.open(file)
+            image = Image.open(file, formats=formats)
     except UnidentifiedImageError:
         raise PhotoError(
             f"{name} is not an image that Pillow can read (JPEG, PNG, WebP, TIFF, BMP, GIF ...), or it is cut off"
@@ -94,6 +109,10 @@ def _read(file: Any, name: str, length: int) -> Image.Image:
     except Exception as error:
         raise _unreadable(name, error) from error
     with image:
+        if pixels is not None and image.width * image.height > pixels:
+            raise LargePhotoError(
+                f"{name} is too large: {image.width} × {image.height} pixels, and at most {pixels} are taken"
+            )
         return _to_rgb(image, name)  # an animation opens at its first frame
 
 
@@ -114,7 +133,7 @@ def _quiet_pillow() -> Iterator[None]:
 def _unreadable(name: str, error: Exception) -> PhotoError:
     """Pillow's decoders raise what they like for files that are cut off or broken inside."""
     if isinstance(error, Image.DecompressionBombError | MemoryError):
-        return PhotoError(f"{name} is too large: {error}")
+        return LargePhotoError(f"{name} is too large: {error}")
     return PhotoError(f"{name} is truncated or damaged: {error}")
 
 

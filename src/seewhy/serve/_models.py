@@ -43,6 +43,8 @@ class Served:
     """How many classes the model has."""
     shape: tuple[int, ...] | None
     """The shape of one prepared image as the model takes it; None where the model takes no single array."""
+    framework: str
+    """What the model runs on, such as "torch"."""
     _made: dict[tuple[str, str | None], Explainer] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -144,4 +146,5 @@ def _served(name: str, model: Any, methods: tuple[str, ...]) -> Served:
     classes = 0 if found.probabilities is None else found.probabilities.shape[1]
     placed = getattr(inputs.placed, "shape", None)
     shape = None if placed is None else tuple(int(length) for length in placed[1:])
-    return Served(name, model, methods, found.layer, explainer.labels, classes, shape)
+    framework = vars(explainer.adapter)["__name__"].rpartition(".")[2]  # an adapter is a module
+    return Served(name, model, methods, found.layer, explainer.labels, classes, shape, framework)

@@ -1,0 +1,75 @@
+"""Run the app until it is told to stop; what was accepted is then finished."""
+
+import logging
+import signal
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from seewhy.errors import InputError
+from seewhy.serve._guards import JsonLines
+from seewhy.serve._limits import Limits
+
+SWITCH = 0.001
+"""Seconds after which a busy thread of Python lets another run: the model's thread waits for its turn after every
+operation, and by default, 0.005, each turn may take longer than the operation."""
+
+
+def run(app: FastAPI, host: str, port: int, limits: Limits) -> None:
+    """Listen until SIGTERM or Ctrl-C. Port 0: a free one; the log says which.
+
+    Raises InputError where the address cannot be listened on.
+    """
+    log_in_json()
+    sys.setswitchinterval(SWITCH)
+    listener = listen(host, port)
+    address = "http://{}:{}".format(*listener.getsockname()[:2])
+    logging.getLogger("seewhy.serve").info("listening", extra={"url": address})
+    server = uvicorn.Server(config(app, limits))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn stops in order at a signal, and raises it once more when it is done: that is no news then
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=[listener])
+
+
+def config(app: FastAPI, limits: Limits) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none" if not _has_page(app) else "auto",
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=round(limits.timeout) + 5,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on this address."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(1024)
+    except OSError as error:
+        raise InputError(f"cannot listen on {host}:{port}: {error.strerror or error}; try another --port") from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def log_in_json(stream: Any = None) -> None:
+    """All that is logged, warnings too, as lines of JSON on stderr."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    logging.captureWarnings(True)
+    for chatty in ("httpx", "httpcore", "matplotlib", "PIL"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _has_page(app: FastAPI) -> bool:
+    return bool(app.state.page)
