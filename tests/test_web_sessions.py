@@ -231,7 +231,7 @@ with TestClient(app) as client:
     config = client.get("/web/config").json()
     props = {part["props"].get("elem_id"): part["props"] for part in config["components"]}
     print(client.get("/web/").status_code, props["method"]["choices"], props["model"]["choices"])
-    print(props["model"]["allow_custom_value"], config["analytics_enabled"] if "analytics_enabled" in config else False)
+    print(props["model"]["allow_custom_value"], config["root"], client.get("/web").url)
     [asked] = [one for one in config["dependencies"] if one["targets"][0][1] == "change" and len(one["inputs"]) == 7]
     values = ["lite0", [], "rise", "", "", "viridis"]
     secret = {"path": "SECRET", "meta": {"_type": "gradio.FileData"}}
@@ -256,7 +256,7 @@ with TestClient(app) as client:
     lines = done.stdout.splitlines()
     assert lines[:2] == [
         "200 [['grad-cam (at once)', 'grad-cam'], ['layer-cam (at once)', 'layer-cam']] [['ours', 'ours']]",
-        "False False",
+        "False http://testserver/web http://testserver/web/",
     ], done.stderr
     assert '"success":true' in lines[3] and "Where did the model look?" in lines[3]
     assert '"success":false' in lines[5] and "secret.png" not in lines[5]

@@ -61,11 +61,17 @@ def mount(app: Any, models: Models, path: str = "/web") -> Any:
     """Put the page on an app of FastAPI, for the models of its allow-list and no others; returns the app."""
     page = create_page(Served(models))
     import gradio
+    from starlette.responses import RedirectResponse
+    from starlette.routing import Route
 
+    async def with_slash(_: Any) -> RedirectResponse:
+        return RedirectResponse(f"{path.rpartition('/')[2]}/")  # within whatever path the app itself is served
+
+    app.router.routes.append(Route(path, with_slash))
     page.has_launched = True  # from then on Gradio lets only those files through that were uploaded to it
     return gradio.mount_gradio_app(
-        app, page.queue(max_size=64), path=path, max_file_size=UPLOAD, show_error=False, app_kwargs=_guarded(),
-        **_LOOK, **_style(),
+        app, page.queue(max_size=64), path=path, root_path=path, max_file_size=UPLOAD, show_error=False,
+        app_kwargs=_guarded(), **_LOOK, **_style(),
     )  # fmt: skip
 
 
