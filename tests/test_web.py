@@ -236,6 +236,16 @@ def test_another_layer(visit, passes):
     assert passes() == 2 and len(visit.heats) == 1
 
 
+def test_a_photo_is_taken_with_the_camera(visit):
+    """Chromium's own: a green picture that moves."""
+    visit.one("#photo button[aria-label='Capture from camera']").click()
+    visit.until(lambda: [b for b in visit.all("#photo button") if "Webcam" in b.text])[0].click()
+    capture = visit.until(lambda: visit.one("#photo button[aria-label='capture photo']"))
+    time.sleep(0.5)  # until it sees something
+    capture.click()
+    visit.until(lambda: len(visit.heats) == 1 and len(visit.bars) == 5)
+
+
 def test_a_wrong_file_is_told_in_words_and_the_next_photo_works(visit, tmp_path, coffee):
     fake = tmp_path / "fake.jpg"
     fake.write_text("this is no photo")

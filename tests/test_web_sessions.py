@@ -1,5 +1,6 @@
 """What lies behind the page, without a browser: visitors, models, choices, and what is drawn."""
 
+import socket
 import subprocess
 import sys
 import threading
@@ -261,6 +262,23 @@ with TestClient(app) as client:
     assert '"success":true' in lines[3] and "Where did the model look?" in lines[3]
     assert '"success":false' in lines[5] and "secret.png" not in lines[5]
     assert lines[6:] == ["{'detail': 'photos are uploaded: nothing is fetched from an address'}", "413"], done.stderr
+
+
+def test_where_it_cannot_listen_it_says_so_before_anything_is_loaded():
+    from seewhy.serve import web
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            seewhy.SeewhyError, match=rf"cannot listen at 127\.0\.0\.1, port {port}: Address already in"
+        ):
+            web.launch(AnyModel(["lite0"]), port=port)
+    with pytest.raises(seewhy.SeewhyError, match=r"cannot listen at 192\.0\.2\.1: .*; choose another host or port"):
+        web.launch(AnyModel(["lite0"]), host="192.0.2.1")
+    with pytest.raises(seewhy.SeewhyError, match="port 70000"):
+        web.launch(AnyModel(["lite0"]), port=70000)
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch):

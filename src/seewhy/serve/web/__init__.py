@@ -4,6 +4,7 @@
 """
 
 import os
+import socket
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,8 @@ __all__ = ["AnyModel", "Served", "Shelf", "create_page", "launch", "mount"]
 
 UPLOAD = "32mb"
 """The largest file that the page takes."""
+REMEMBERED = 200
+"""Of how many visitors Gradio keeps what it showed them, for the hour in which they may come back."""
 _LOOK = {"footer_links": [], "run_history": False, "ssr_mode": False, "pwa": False, "enable_monitoring": False}
 """What Gradio shall leave away: links to elsewhere, and all that is kept of what visitors did."""
 
@@ -41,17 +44,18 @@ def launch(
     """Serve the page; returns it, to be closed by its `close()`, and its address. `wait`: until an interrupt.
 
     Without a `port` the first free one from 7860 on is taken; `show` opens it in the system's browser.
-    Raises SeewhyError where the port is taken.
+    Raises SeewhyError where the port is taken, or the host is no address of this machine.
     """
+    _check_free(host, port)
     page = create_page(shelf)
     try:
         _, address, _ = page.queue(max_size=64).launch(
             server_name=host, server_port=port, inbrowser=show, quiet=True, prevent_thread_lock=True,
-            share=False, max_file_size=UPLOAD, app_kwargs=_guarded(), **_LOOK, **_style(),
+            share=False, max_file_size=UPLOAD, state_session_capacity=REMEMBERED, app_kwargs=_guarded(),
+            **_LOOK, **_style(),
         )  # fmt: skip
     except OSError as error:
-        which = "the ports from 7860 on are" if port is None else f"port {port} is"
-        raise SeewhyError(f"{which} taken, or {host} is no address of this machine: choose another --port") from error
+        raise SeewhyError(f"the page cannot listen at {host}: {error}; choose another port") from error
     if wait:
         page.block_thread()
     return page, address
@@ -68,11 +72,25 @@ def mount(app: Any, models: Models, path: str = "/web") -> Any:
         return RedirectResponse(f"{path.rpartition('/')[2]}/")  # within whatever path the app itself is served
 
     app.router.routes.append(Route(path, with_slash))
+    page.state_session_capacity = REMEMBERED
     page.has_launched = True  # from then on Gradio lets only those files through that were uploaded to it
     return gradio.mount_gradio_app(
         app, page.queue(max_size=64), path=path, root_path=path, max_file_size=UPLOAD, show_error=False,
         app_kwargs=_guarded(), **_LOOK, **_style(),
     )  # fmt: skip
+
+
+def _check_free(host: str, port: int | None) -> None:
+    """Raise SeewhyError where nobody can listen there, before models are loaded."""
+    try:
+        family = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((host, port or 0))
+    except (OSError, OverflowError) as error:
+        at = host if port is None else f"{host}, port {port}"
+        words = getattr(error, "strerror", None) or error
+        raise SeewhyError(f"the page cannot listen at {at}: {words}; choose another host or port") from error
 
 
 def _need_gradio() -> None:

@@ -40,6 +40,7 @@ element.addEventListener('click', (event) => {
   if (bar) trigger('select', {index: bar.dataset.class});
 });
 """
+_LIVE = "element.setAttribute('aria-live', 'polite');"  # what is new is read out
 _OPACITY = "(value) => { document.documentElement.style.setProperty('--seewhy-opacity', value); }"
 # what was saved lies behind two buttons that nobody sees
 _DOWNLOAD = """
@@ -78,7 +79,7 @@ def build(
                     gr.Examples([[str(path)] for path in examples], photo, label="Examples", cache_examples=False)
                 bars = gr.HTML("", js_on_load=_BARS, elem_id="predictions")
             with gr.Column(scale=8, min_width=300):
-                result = gr.HTML(drawing.WELCOME, elem_id="result")
+                result = gr.HTML(drawing.WELCOME, js_on_load=_LIVE, elem_id="result")
                 with gr.Row():
                     picture = gr.Button("Download the picture", size="sm", elem_id="picture")
                     raw = gr.Button("Download the raw map (.npz)", size="sm", elem_id="raw")
@@ -140,12 +141,21 @@ def build(
             [classes.input, method.input, other.input, layer.input, colours.input],
             handle.chosen,
             asked,
-            [result, bars, about, layer],
-            show_progress="minimal",
+            [result, bars],
             **common,
         )
-        bars.select(_pressed, None, classes, queue=False, api_visibility="private").then(
-            handle.chosen, asked, [result, bars, about, layer], show_progress="minimal", **common
+        gr.on(
+            [method.input, other.input],
+            _told,
+            [method, other],
+            [about, layer],
+            queue=False,
+            show_progress="hidden",
+            preprocess=False,
+            api_visibility="private",
+        )
+        bars.select(_pressed, None, classes, queue=False, show_progress="hidden", api_visibility="private").then(
+            handle.chosen, asked, [result, bars], **common
         )
         opacity.change(None, opacity, None, js=_OPACITY, api_visibility="private")
         for button, save in ((picture, handle.save_picture), (raw, handle.save_maps)):
@@ -196,14 +206,12 @@ class _Handlers:
         request: gr.Request, progress: gr.Progress = _QUIET,
     ) -> list[Any]:  # fmt: skip
         """Other classes, another method, layer or colours of the same photo."""
-        methods = _methods(method, other)
-        at_layer = any(not catalog.about(name).at_input for name in methods)
-        outputs = [gr.skip(), gr.skip(), _about(method, other), gr.update(interactive=at_layer)]
+        outputs = [gr.skip(), gr.skip()]
         if (path := _path(photo)) is None:
             return outputs
         with self._problems(outputs):
             loaded = self.shelf.get(spec)
-            wish = Wish(tuple(int(c) for c in chosen), methods, layer or None)
+            wish = Wish(tuple(int(c) for c in chosen), _methods(method, other), layer or None)
             found = self._explained(loaded, path, wish, request, progress)
             outputs[0] = drawing.results(found, colours)
             outputs[1] = drawing.bars(found[0].predictions(0), _indices(found[0]))
@@ -291,6 +299,12 @@ def _indices(explanation: Explanation) -> list[int]:
 def _methods(method: str, other: str | None) -> tuple[str, ...]:
     """One method, or two to compare."""
     return (method,) if not other or other == method else (method, other)
+
+
+def _told(method: str, other: str) -> list[Any]:
+    """What the methods do, and whether there is a layer to choose."""
+    at_layer = any(not catalog.about(name).at_input for name in _methods(method, other))
+    return [_about(method, other), gr.update(interactive=at_layer)]
 
 
 def _about(method: str, other: str) -> str:
