@@ -1,37 +1,22 @@
-"""The page: what stands where, and what happens when something is chosen.
+"""The page: what stands where, and what leads to what.
 
-What it shows is made in drawing.py, what there is to choose from in choices.py. A photo that was shown to a model once
-stays with its visitor's session: other classes, methods and colours cost no further pass, and opacity nothing at all.
+What happens when something is chosen is in handlers.py, what is shown in drawing.py, what there is to choose from in
+choices.py. Opacity is the browser's alone.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import gradio as gr
 
-from seewhy import catalog
-from seewhy.errors import SeewhyError
-from seewhy.explanation import Explanation
-from seewhy.explanations import Explanations
 from seewhy.serve.web import choices, drawing
-from seewhy.serve.web.models import Loaded, Shelf
-from seewhy.serve.web.sessions import Sessions, Superseded, Wish
+from seewhy.serve.web.handlers import MOST_CLASSES, NOTHING, Handlers, about, layers_of, told
+from seewhy.serve.web.models import Shelf
+from seewhy.serve.web.sessions import Sessions
 
-Photo: TypeAlias = dict[str, Any] | None
-"""What Gradio says of the photo: where it laid it."""
-
-MOST_CLASSES = 4
-"""How many classes stand side by side at most."""
-NOTHING = ""
-"""What is chosen where no second method is compared, and where the first photo will tell the layer."""
 AT_ONCE = 4
 """How many visitors are answered at the same time; others wait for their turn."""
-
-_QUIET: Any = gr.Progress()
-_NONE: tuple[Any, ...] = ("", gr.update(choices=[], value=[]))
-"""No predictions, and no classes to choose from."""
 
 # a bar of the predictions was pressed
 _BARS = """
@@ -57,7 +42,7 @@ def build(
     in_words: Callable[[Exception], str],
 ) -> gr.Blocks:
     """The page as Gradio's blocks; `in_words` says what went wrong where seewhy did not foresee it."""
-    handle = _Handlers(shelf, sessions, in_words)
+    handle = Handlers(shelf, sessions, in_words)
     first = shelf.get(shelf.offered[0])
     methods = choices.methods(shelf.methods)
     start = "grad-cam" if shelf.methods is None or "grad-cam" in shelf.methods else methods[0][1]
@@ -102,9 +87,9 @@ def build(
                             min_width=230,
                             elem_id="other",
                         )
-                    about = gr.HTML(_about(start, NOTHING), elem_id="about")
+                    hint = gr.HTML(about(start, NOTHING), elem_id="about")
                     with gr.Row():
-                        layer = gr.Dropdown(**_layers(first), label="Layer", min_width=230, elem_id="layer")
+                        layer = gr.Dropdown(**layers_of(first), label="Layer", min_width=230, elem_id="layer")
                         model = gr.Dropdown(
                             list(shelf.offered),
                             value=shelf.offered[0],
@@ -146,9 +131,9 @@ def build(
         )
         gr.on(
             [method.input, other.input],
-            _told,
+            told,
             [method, other],
-            [about, layer],
+            [hint, layer],
             queue=False,
             show_progress="hidden",
             preprocess=False,
@@ -166,167 +151,6 @@ def build(
     return page
 
 
-class _Handlers:
-    """What happens when something is chosen: from the page's values to what it shows."""
-
-    def __init__(self, shelf: Shelf, sessions: Sessions, in_words: Callable[[Exception], str]) -> None:
-        self.shelf, self.sessions, self.in_words = shelf, sessions, in_words
-
-    def new_photo(
-        self, photo: Photo, spec: str, chosen: list[str], method: str, other: str, layer: str, colours: str,
-        request: gr.Request, progress: gr.Progress = _QUIET,
-    ) -> list[Any]:  # fmt: skip
-        """Another photo: what is predicted, and what speaks for the best class."""
-        if (path := _path(photo)) is None:
-            self.sessions.drop(_visitor(request))
-            return [drawing.WELCOME, *_NONE, gr.skip()]
-        outputs = [gr.skip(), *_NONE, gr.skip()]
-        with self._problems(outputs):
-            loaded = self.shelf.get(spec)
-            wish = Wish((), _methods(method, other), layer or None)
-            outputs[:3] = _first_sight(self._explained(loaded, path, wish, request, progress), colours)
-        return outputs
-
-    def new_model(
-        self, photo: Photo, spec: str, chosen: list[str], method: str, other: str, layer: str, colours: str,
-        request: gr.Request, progress: gr.Progress = _QUIET,
-    ) -> list[Any]:  # fmt: skip
-        """Another model: its layers, and the photo anew; where it does not load, why."""
-        outputs = [gr.skip()] * 4
-        with self._problems(outputs):
-            loaded = self.shelf.get(spec)
-            outputs[3] = gr.update(**_layers(loaded))
-            if (path := _path(photo)) is not None:
-                wish = Wish((), _methods(method, other), None)
-                outputs[:3] = _first_sight(self._explained(loaded, path, wish, request, progress), colours)
-        return outputs
-
-    def chosen(
-        self, photo: Photo, spec: str, chosen: list[str], method: str, other: str, layer: str, colours: str,
-        request: gr.Request, progress: gr.Progress = _QUIET,
-    ) -> list[Any]:  # fmt: skip
-        """Other classes, another method, layer or colours of the same photo."""
-        outputs = [gr.skip(), gr.skip()]
-        if (path := _path(photo)) is None:
-            return outputs
-        with self._problems(outputs):
-            loaded = self.shelf.get(spec)
-            wish = Wish(tuple(int(c) for c in chosen), _methods(method, other), layer or None)
-            found = self._explained(loaded, path, wish, request, progress)
-            outputs[0] = drawing.results(found, colours)
-            outputs[1] = drawing.bars(found[0].predictions(0), _indices(found[0]))
-        return outputs
-
-    def save_picture(
-        self, photo: Photo, spec: str, chosen: list[str], method: str, other: str, layer: str, colours: str,
-        opacity: float, request: gr.Request,
-    ) -> list[Any]:  # fmt: skip
-        """What is seen as a picture, as large as the photo."""
-        outputs = [gr.skip(), None, None]
-        if (path := _path(photo)) is None:
-            return outputs
-        with self._problems(outputs):
-            wish = Wish(tuple(int(c) for c in chosen), _methods(method, other), layer or None)
-            found = self._explained(self.shelf.get(spec), path, wish, request)
-            look = {"colormap": colours, "opacity": opacity}
-            file = self.sessions.of(_visitor(request)).folder() / f"{path.stem}_cam.png"
-            drawn = found[0] if len(found) == 1 else Explanations(tuple(found), wish.methods)
-            outputs[1] = str(drawn.save(file, **look))
-        return outputs
-
-    def save_maps(
-        self, photo: Photo, spec: str, chosen: list[str], method: str, other: str, layer: str, colours: str,
-        opacity: float, request: gr.Request,
-    ) -> list[Any]:  # fmt: skip
-        """The raw maps, for each method a file that seewhy.open reads."""
-        outputs = [gr.skip(), None, None]
-        if (path := _path(photo)) is None:
-            return outputs
-        with self._problems(outputs):
-            wish = Wish(tuple(int(c) for c in chosen), _methods(method, other), layer or None)
-            folder = self.sessions.of(_visitor(request)).folder()
-            found = self._explained(self.shelf.get(spec), path, wish, request)
-            for place, one in enumerate(found, start=1):
-                outputs[place] = str(one.save(folder / f"{path.stem}_{one.method}.npz"))
-        return outputs
-
-    def gone(self, request: gr.Request) -> None:
-        """The visitor closed the page."""
-        self.sessions.drop(_visitor(request))
-
-    # ---- within ------------------------------------------------------------------------------------------
-
-    def _explained(
-        self, loaded: Loaded, path: Path, wish: Wish, request: gr.Request, progress: gr.Progress | None = None
-    ) -> list[Explanation]:
-        def tell(doing: str, done: int, total: int) -> None:
-            if progress is not None:
-                progress((done, total), desc=doing)
-
-        for method in wish.methods:
-            if self.shelf.methods is not None and method not in self.shelf.methods:
-                raise SeewhyError(f"the method {method!r} is not offered here")
-        return self.sessions.of(_visitor(request)).ask(loaded, path, wish, tell)
-
-    @contextmanager
-    def _problems(self, outputs: list[Any]) -> Iterator[None]:
-        """What goes wrong becomes words in place of the result."""
-        try:
-            yield
-        except Superseded:
-            pass  # another answer is under way
-        except SeewhyError as error:
-            outputs[0] = drawing.problem(str(error))
-        except Exception as error:
-            outputs[0] = drawing.problem(self.in_words(error))
-
-
-def _first_sight(found: list[Explanation], colours: str) -> list[Any]:
-    one = found[0]
-    indices = _indices(one)
-    offered = [] if one.probabilities is None else choices.classes(one.names, one.probabilities[0])
-    return [
-        drawing.results(found, colours),
-        drawing.bars(one.predictions(0), indices),
-        gr.update(choices=offered, value=[str(c) for c in indices]),
-    ]
-
-
-def _indices(explanation: Explanation) -> list[int]:
-    return [target.index for target in explanation.targets[0] if target.index is not None]
-
-
-def _methods(method: str, other: str | None) -> tuple[str, ...]:
-    """One method, or two to compare."""
-    return (method,) if not other or other == method else (method, other)
-
-
-def _told(method: str, other: str) -> list[Any]:
-    """What the methods do, and whether there is a layer to choose."""
-    at_layer = any(not catalog.about(name).at_input for name in _methods(method, other))
-    return [_about(method, other), gr.update(interactive=at_layer)]
-
-
-def _about(method: str, other: str) -> str:
-    return "".join(
-        f'<p class="sw-hint">{drawing.hint(name, choices.about(name))}</p>' for name in _methods(method, other)
-    )
-
-
-def _layers(loaded: Loaded) -> dict[str, Any]:
-    offered = choices.layers(loaded) or [("found by the first photo", NOTHING)]
-    return {"choices": offered, "value": loaded.default or NOTHING, "interactive": len(offered) > 1}
-
-
 def _pressed(event: gr.EventData) -> list[str]:
     """The class whose bar was pressed."""
     return [str(int(event.index))]
-
-
-def _path(photo: Photo) -> Path | None:
-    """Where Gradio laid a photo that was uploaded; it lets through no other path."""
-    return None if photo is None or not photo.get("path") else Path(photo["path"])
-
-
-def _visitor(request: gr.Request) -> str:
-    return str(request.session_hash)
