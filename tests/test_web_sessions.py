@@ -159,6 +159,38 @@ def test_a_model_whose_layers_only_a_photo_tells():
     assert found.layer == "features"
 
 
+def test_a_model_that_carries_its_explanation_takes_no_other_method_or_layer(tmp_path, coffee):
+    pytest.importorskip("onnxscript", reason='to export needs: pip install -c constraints.txt -e ".[export]"')
+    from gradio import Request
+
+    from seewhy.serve.web.handlers import Handlers, about, layers_of, method_of
+
+    preprocess = seewhy.Preprocess(size=(32, 32), resize=32)
+    vision = seewhy.VisionModel(nets.seeded(Small(), dtype=torch.float32), preprocess, ["this", "none"], "small")
+    path = seewhy.export(vision, tmp_path / "explained.onnx", method="layer-cam", layer="conv")
+    spec = f"file:{path}"
+    shelf = AnyModel([spec])
+    loaded = shelf.get(spec)
+    assert not layers_of(loaded)["interactive"] and method_of(loaded, "grad-cam") == "layer-cam"
+    assert "carries its own explanation, by layer-cam at the layer conv, and takes no other" in about(
+        "layer-cam", "", loaded
+    )
+
+    handle = Handlers(shelf, Sessions(), str)
+    request = Request(session_hash="me")
+    asked = ({"path": str(coffee)}, spec, [], "grad-cam", "rise", "", "viridis", request)  # of the model before
+    result, bars, _, layer, method, other, hint = handle.new_model(*asked)
+    assert "layer-cam at conv" in result and bars.count("<button") == 2 and "takes no other" in hint
+    assert (method["value"], method["interactive"], other["value"], layer["interactive"]) == (
+        "layer-cam",
+        False,
+        "",
+        False,
+    )
+    result, _ = handle.chosen(asked[0], spec, ["1"], "layer-cam", "", "conv", "magma", request)
+    assert "none" in result and "sw-problem" not in result
+
+
 # ---- choices and drawing ---------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from seewhy.types import Capture, LayerInfo, Rows, Scores
+from seewhy.types import Capture, LayerInfo, Own, Rows, Scores
 from seewhy.vision_model import VisionModel
 
 
@@ -17,6 +17,12 @@ class Ask(Protocol):
 
     def __call__(self, outputs: Any, classes: npt.NDArray[np.float32] | None) -> Scores:
         """(outputs, class scores as NumPy (n, classes) or None) -> the scores to explain (n, k)."""
+
+    def indices(self, classes: npt.NDArray[np.float32] | None) -> npt.NDArray[np.int64] | None:
+        """The class that each score is of (n, k), given the class scores (n, classes), or None before they are known.
+
+        None where a score is something else than that of one class, or where it takes the class scores to tell.
+        """
 
     def again(self, outputs: Any, of: Rows) -> Scores:
         """The scores (m, k) in the outputs of a further pass, whose rows are asked what image `of[r]` was asked."""
@@ -49,6 +55,9 @@ class Adapter(Passes, Protocol):
 
     def describe(self, net: Any) -> VisionModel:
         """The model with what its framework tells of its preprocess, its class names and its name."""
+
+    def own(self, net: Any) -> Own | None:
+        """The explanation that the model carries itself; None for a model whose layers can be explained."""
 
     def is_batch(self, net: Any, images: object) -> bool:
         """Is this a ready batch, in the framework's own tensors or as its users hold one?"""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from seewhy.adapter import Ask
-from seewhy.catalog import NamedMethod, as_method
+from seewhy.catalog import NamedMethod
 from seewhy.errors import InputError, LayerError
 from seewhy.explain import Explainer
 from seewhy.explanation import Explanation
@@ -21,7 +21,7 @@ class Look:
     What the pass left at the layer stays in memory, with what leads from there to the outputs. Another class goes back
     from the scores to the layer; another method takes the same activations. A layer that was not looked at yet costs
     one pass, as does a method that looks at the input, or wants guided gradients; of these, the `most` last are kept.
-    Methods of many passes make theirs each time.
+    Methods of many passes make theirs each time; a model that carries its own explanation runs for each question.
 
     The model has to stay as it is. Any thread may ask; they take turns. Raises InputError for an explainer that shows
     images in several ways (`augment`), or fuses layers.
@@ -55,7 +55,7 @@ class Look:
     ) -> list[Explanation]:
         """The same by several methods, an explanation for each."""
         explainer = self.explainer if layer is None else self.explainer.at(layer)
-        asked = [as_method(method) for method in methods]
+        asked = [explainer.as_method(method) for method in methods]
         with self._turn:
             return [one for [one] in explainer.ask_prepared(self.inputs, target, asked, self._passes)]
 

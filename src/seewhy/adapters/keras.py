@@ -31,7 +31,7 @@ from seewhy.adapters._keras_inputs import Batch, Pictures, is_batch, place, plac
 from seewhy.adapters._keras_layers import channels_last, check
 from seewhy.adapters._keras_pass import Pass, Place, flatten, form, pack
 from seewhy.adapters._keras_randomised import randomised
-from seewhy.types import INPUT, Capture, LayerInfo, Rows
+from seewhy.types import INPUT, Capture, LayerInfo, Own, Rows
 
 __all__ = [
     "capture",
@@ -42,6 +42,7 @@ __all__ = [
     "is_batch",
     "keep",
     "layers",
+    "own",
     "pictures",
     "place",
     "place_photos",
@@ -79,6 +80,11 @@ def find_layer(net: Any, layer: object) -> tuple[str, Any]:
     """The layer of this name or path `outer/inner`, or the path of this layer."""
     check(net)
     return _keras_layers.find_layer(net, layer)
+
+
+def own(net: Any) -> Own | None:
+    """None: its layers can be explained."""
+    return None
 
 
 def classes_last(net: Any) -> bool:

@@ -30,7 +30,7 @@ from seewhy.adapters._torch_precision import full_precision
 from seewhy.adapters._torch_quiet import undisturbed
 from seewhy.adapters._torch_randomised import randomised as randomised_copy
 from seewhy.errors import InputError, LayerError, unknown
-from seewhy.types import INPUT, Capture, LayerInfo, Rows
+from seewhy.types import INPUT, Capture, LayerInfo, Own, Rows
 from seewhy.vision_model import VisionModel
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "is_batch",
     "keep",
     "layers",
+    "own",
     "pictures",
     "place",
     "place_photos",
@@ -54,6 +55,11 @@ __all__ = [
 def describe(net: nn.Module) -> VisionModel:
     """The model as it is: a torch.nn.Module does not say how its inputs are made, nor what its classes are."""
     return VisionModel(net, name=type(net).__name__)
+
+
+def own(net: nn.Module) -> Own | None:
+    """None: its layers can be explained."""
+    return None
 
 
 def vary(net: nn.Module, inputs: Any, images: npt.NDArray[np.float32], of: Rows) -> Any:

@@ -6,13 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
+from seewhy import catalog
 from seewhy.errors import InputError
+from seewhy.explain import DEFAULT
 
 Model = Annotated[
     str,
     typer.Option("--model", "-m", metavar="SPEC", help="Which model; `seewhy models` lists the forms."),
 ]
 Weights = Annotated[Path | None, typer.Option(metavar="PATH", help="A local weights file instead of a download.")]
+Method = Annotated[
+    str | None,
+    typer.Option("--method", metavar="M", help="How; `seewhy methods` lists them. [grad-cam, or the model's own]"),
+]
 Device = Annotated[str | None, typer.Option(metavar="D", help="Where the model runs: cpu, cuda, cuda:1 ...")]
 Trust = Annotated[bool, typer.Option("--trust", help="Allow model files that run code when opened (pickles).")]
 
@@ -46,3 +52,8 @@ def as_options(given: list[str] | None) -> dict[str, Any]:
         except (ValueError, SyntaxError):
             options[name] = value
     return options
+
+
+def chosen_options(method: str | None, given: list[str] | None) -> dict[str, Any]:
+    """--option pairs of the method that --method names; what is wrong with either is said before a model is loaded."""
+    return dict(catalog.as_method(method if method is not None else DEFAULT, as_options(given)).options)

@@ -15,9 +15,10 @@ from seewhy.compare import DEFAULT, Comparer
 
 def compare(
     photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="Files: JPEG, PNG, WebP, TIFF, BMP, GIF.")],
-    methods: Annotated[str, typer.Option(metavar="M,M", help="Which; `seewhy methods` lists them.")] = ",".join(
-        DEFAULT
-    ),
+    methods: Annotated[
+        str | None,
+        typer.Option(metavar="M,M", help=f"Which; `seewhy methods` lists them. [{','.join(DEFAULT)}]"),
+    ] = None,
     model: Model = "lite0",
     target: Annotated[
         list[str] | None,
@@ -44,11 +45,11 @@ def compare(
     each) and seconds, as `seewhy explain --json`.
     """
     wanted = wanted_targets(target, top, negative=False, versus=None)
-    names = [name.strip() for name in methods.split(",") if name.strip()]
+    names = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
     paths = Paths(photos, out, archives=False)
     with stdout_for_results_only():
         vision = seewhy.load(model, device=device, weights=weights, trust=trust)
         comparer = Comparer(vision, names, as_layer(layer, None), signed=signed)
         comparer.check(wanted)
-    say_costs(names)
+    say_costs([method.name for method in comparer.methods])
     explain_each(photos, lambda photo: comparer(photo, wanted), paths, {}, model=model, json=json)

@@ -8,8 +8,7 @@ import numpy as np
 import typer
 
 import seewhy
-from seewhy import catalog
-from seewhy.cli._options import Device, Model, Trust, Weights, as_layer, as_options
+from seewhy.cli._options import Device, Method, Model, Trust, Weights, as_layer, chosen_options
 from seewhy.cli._paths import Paths
 from seewhy.cli._photos import explain_each, say_costs, stdout_for_results_only
 from seewhy.cli._wanted import wanted_targets
@@ -49,7 +48,7 @@ def explain(
         ),
     ] = None,
     top: Annotated[int | None, typer.Option(metavar="K", help="Explain the K best classes.")] = None,
-    method: Annotated[str, typer.Option(metavar="M", help="How; `seewhy methods` lists them.")] = "grad-cam",
+    method: Method = None,
     layer: Annotated[str | None, typer.Option(metavar="L", help="Where; `seewhy layers` lists them. [found]")] = None,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-O", metavar="NAME=VALUE", help="An option of the method.")
@@ -99,7 +98,7 @@ def explain(
     several = as_layer(layer, layers)
     if fuse is not None and layers is None:
         raise InputError("--fuse makes one map of several layers: give them, --layers A,B or --layers all")
-    chosen = catalog.as_method(method, as_options(option))
+    options = chosen_options(method, option)
     paths = Paths(photos, out, archives=fuse is not None or layers is None)
     with stdout_for_results_only():
         vision = seewhy.load(model, device=device, weights=weights, trust=trust)
@@ -111,10 +110,10 @@ def explain(
             signed=signed,
             fuse=fuse,
             augment=[kind.value for kind in augment] if augment else None,
-            **chosen.options,
+            **options,
         )
         explainer.check(wanted)
-    say_costs([chosen.name])
+    say_costs([explainer.method.name])
     ask = explainer if layers is None or fuse is not None else explainer.each
     explain_each(photos, lambda photo: ask(photo, wanted), paths, look, model=model, json=json)
 

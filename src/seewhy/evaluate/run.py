@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from seewhy.carried import refuse_own
 from seewhy.compare import Asked, Comparer, named
 from seewhy.errors import InputError, LayerError, SaveError, SeewhyError, UnknownNameError
 from seewhy.evaluate._asked import (
@@ -88,6 +89,7 @@ def evaluate(
     check_seed(seed)
     rows_within(memory, 1)
     _check_state(state)
+    refuse_own(model, "methods are measured against controls at its layer, which it does not show")
     comparer = Comparer(model, with_controls(named(methods)), layer, **options)
     explainer, names = comparer.explainer, tuple(comparer.names)
     if explainer.fuse is not None or isinstance(layer, list | tuple) or layer == "all":

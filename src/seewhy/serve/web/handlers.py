@@ -45,12 +45,12 @@ class Handlers:
         """Another photo: what is predicted, and what speaks for the best class."""
         if (path := _path(photo)) is None:
             self.sessions.drop(_visitor(request))
-            return [drawing.WELCOME, *_NONE, gr.skip()]
-        outputs = [gr.skip(), *_NONE, gr.skip()]
+            return [drawing.WELCOME, *_NONE]
+        outputs = [gr.skip(), *_NONE]
         with self._problems(outputs):
             loaded = self.shelf.get(spec)
             wish = _wish([], method, other, layer)
-            outputs[:3] = _first_sight(self._explained(loaded, path, wish, request, progress), colours)
+            outputs[:] = _first_sight(self._explained(loaded, path, wish, request, progress), colours)
         return outputs
 
     def new_model(
@@ -58,10 +58,16 @@ class Handlers:
         request: gr.Request, progress: gr.Progress = _QUIET,
     ) -> list[Any]:  # fmt: skip
         """Another model: its layers, and the photo anew; where it does not load, why."""
-        outputs = [gr.skip()] * 4
+        outputs = [gr.skip()] * 7
         with self._problems(outputs):
             loaded = self.shelf.get(spec)
-            outputs[3] = gr.update(**layers_of(loaded))
+            method, other = method_of(loaded, method), NOTHING if loaded.own is not None else other
+            outputs[3:] = (
+                gr.update(**layers_of(loaded)),
+                gr.update(value=method, interactive=loaded.own is None),
+                gr.update(value=other, interactive=loaded.own is None),
+                about(method, other, loaded),
+            )
             if (path := _path(photo)) is not None:
                 wish = _wish([], method, other, NOTHING)
                 outputs[:3] = _first_sight(self._explained(loaded, path, wish, request, progress), colours)
@@ -129,7 +135,9 @@ class Handlers:
             if progress is not None:
                 progress((done, total), desc=doing)
 
-        for method in wish.methods:
+        if loaded.own is not None:
+            wish = Wish(wish.classes, (loaded.own.method,), None)
+        for method in wish.methods if loaded.own is None else ():
             if self.shelf.methods is not None and method not in self.shelf.methods:
                 raise SeewhyError(f"the method {method!r} is not offered here")
         return self.sessions.of(_visitor(request)).ask(loaded, path, wish, tell)
@@ -171,16 +179,24 @@ def _methods(method: str, other: str | None) -> tuple[str, ...]:
     return (method,) if not other or other == method else (method, other)
 
 
+def method_of(loaded: Loaded, method: str) -> str:
+    """The method that a model is asked by where this one was chosen."""
+    return method if loaded.own is None else loaded.own.method
+
+
 def told(method: str, other: str) -> list[Any]:
     """What the methods do, and whether there is a layer to choose."""
     at_layer = any(not catalog.about(name).at_input for name in _methods(method, other))
     return [about(method, other), gr.update(interactive=at_layer)]
 
 
-def about(method: str, other: str) -> str:
-    return "".join(
-        f'<p class="sw-hint">{drawing.hint(name, choices.about(name))}</p>' for name in _methods(method, other)
-    )
+def about(method: str, other: str, loaded: Loaded | None = None) -> str:
+    """A line on each method, and on a model that takes no other."""
+    lines = [drawing.hint(name, choices.about(name)) for name in _methods(method, other)]
+    if loaded is not None and (own := loaded.own) is not None:
+        words = f"It carries its own explanation, by {own.method} at the layer {own.layer}, and takes no other."
+        lines.append(drawing.hint("This model", words))
+    return "".join(lines)
 
 
 def layers_of(loaded: Loaded) -> dict[str, Any]:

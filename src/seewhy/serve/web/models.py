@@ -9,7 +9,7 @@ from seewhy.errors import InputError, LayerError, ModelError
 from seewhy.explain import Explainer, layers
 from seewhy.models import load
 from seewhy.serve._models import Models
-from seewhy.types import LayerInfo
+from seewhy.types import LayerInfo, Own
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +19,11 @@ class Loaded:
     explainer: Explainer
     layers: tuple[LayerInfo, ...]
     """Those that can be explained; none where a photo is needed to find them."""
+
+    @property
+    def own(self) -> Own | None:
+        """The explanation that the model carries itself: then there is no other method or layer to choose."""
+        return self.explainer.own
 
     @property
     def default(self) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from seewhy.serve.web import choices, drawing
-from seewhy.serve.web.handlers import MOST_CLASSES, NOTHING, Handlers, about, layers_of, told
+from seewhy.serve.web.handlers import MOST_CLASSES, NOTHING, Handlers, about, layers_of, method_of, told
 from seewhy.serve.web.models import Shelf
 from seewhy.serve.web.sessions import Sessions
 
@@ -45,7 +45,8 @@ def build(
     handle = Handlers(shelf, sessions, in_words)
     first = shelf.get(shelf.offered[0])
     methods = choices.methods(shelf.methods)
-    start = "grad-cam" if shelf.methods is None or "grad-cam" in shelf.methods else methods[0][1]
+    usual = "grad-cam" if shelf.methods is None or "grad-cam" in shelf.methods else methods[0][1]
+    start, is_free = method_of(first, usual), first.own is None
     with gr.Blocks(title="seewhy", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.HTML('<div class="sw-head"><h1>seewhy</h1><p>See where a vision model looked.</p></div>', elem_id="head")
         with gr.Row(equal_height=False):
@@ -79,15 +80,18 @@ def build(
                         elem_id="classes",
                     )
                     with gr.Row():
-                        method = gr.Dropdown(methods, value=start, label="Method", min_width=230, elem_id="method")
+                        method = gr.Dropdown(
+                            methods, value=start, label="Method", interactive=is_free, min_width=230, elem_id="method"
+                        )
                         other = gr.Dropdown(
                             [("nothing", NOTHING), *methods],
                             value=NOTHING,
                             label="Compare with",
+                            interactive=is_free,
                             min_width=230,
                             elem_id="other",
                         )
-                    hint = gr.HTML(about(start, NOTHING), elem_id="about")
+                    hint = gr.HTML(about(start, NOTHING, first), elem_id="about")
                     with gr.Row():
                         layer = gr.Dropdown(**layers_of(first), label="Layer", min_width=230, elem_id="layer")
                         model = gr.Dropdown(
@@ -112,7 +116,7 @@ def build(
         files = [gr.DownloadButton("file", visible="hidden", elem_classes="sw-file") for _ in range(2)]
 
         asked = [photo, model, classes, method, other, layer, colours]
-        shown = [result, bars, classes, layer]
+        shown = [result, bars, classes]
         common: dict[str, Any] = {
             "concurrency_limit": AT_ONCE,
             "show_progress_on": result,
@@ -121,7 +125,7 @@ def build(
             "api_visibility": "private",
         }
         photo.change(handle.new_photo, asked, shown, **common)
-        model.input(handle.new_model, asked, shown, **common)
+        model.input(handle.new_model, asked, [*shown, layer, method, other, hint], **common)
         gr.on(
             [classes.input, method.input, other.input, layer.input, colours.input],
             handle.chosen,
