@@ -213,12 +213,13 @@ def metrics_table() -> str:
     from seewhy import catalog
     from seewhy.measure import metric_info
 
-    rows = ["| metric | what it measures | better | needs | paper |", "| --- | --- | --- | --- | --- |"]
+    rows = ["| metric | what it measures | better | needs | options | paper |", "| --- | --- | --- | --- | --- | --- |"]
     for name in catalog.names("metrics"):
         info = metric_info(catalog.get("metrics", name))
         paper = re.sub(r"arXiv:([\d.]+\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", info.paper)
-        line = catalog.summary("metrics", name)
-        rows.append(f"| `{name}` | {line} | {info.better} | {', '.join(info.needs)} | {paper} |")
+        line, needs = catalog.summary("metrics", name), ", ".join(info.needs)
+        options = ", ".join(f"`{option}`" for option in catalog.options("metrics", name))
+        rows.append(f"| `{name}` | {line} | {info.better} | {needs} | {options} | {paper} |")
     return "\n".join(rows)
 
 
@@ -234,6 +235,17 @@ def measured_table() -> str:
     for name, *numbers in rows:
         said = [f"{float(number):.3g}" if number else "" for number in numbers]
         lines.append(f"| {'*' + name + '* (control)' if name in controls else name} | {' | '.join(said)} |")
+    return "\n".join(lines)
+
+
+def exports_table() -> str:
+    """The numbers of docs/exports.csv as the table of docs/export.md."""
+    import csv
+
+    with (DOCS / "exports.csv").open(encoding="utf-8") as file:
+        head, *rows = csv.reader(file)
+    lines = [f"| {' | '.join(head)} |", "| --- | --- | --- " + "| ---: " * (len(head) - 3) + "|"]
+    lines += [f"| {family} | `{model}` | `{layer}` | {' | '.join(seen)} |" for family, model, layer, *seen in rows]
     return "\n".join(lines)
 
 
@@ -269,6 +281,7 @@ def with_tables(page: str) -> str:
         ("targets", targets_table),
         ("metrics", metrics_table),
         ("measured", measured_table),
+        ("exports", exports_table),
     ):
         page = re.sub(
             rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda m, t=table: m[1] + t() + "\n" + m[2], page, flags=re.DOTALL
@@ -298,8 +311,12 @@ if __name__ == "__main__":
     (DOCS / "cli.md").write_text(cli_page(), encoding="utf-8")
     if "evaluation" in sys.argv:
         evaluation()
+    if "exports" in sys.argv:  # takes some minutes
+        from exports import measure
+
+        measure()
     web_pictures()
-    for page in (DOCS / "methods.md", DOCS / "evaluation.md"):
+    for page in (DOCS / "methods.md", DOCS / "evaluation.md", DOCS / "export.md"):
         page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
     demo_picture()
     methods_picture()

@@ -92,6 +92,12 @@ def test_the_tables_of_the_page_of_evaluation_are_what_was_measured():
     assert made["metrics_table"]() in page and made["measured_table"]() in page
 
 
+def test_the_table_of_the_page_of_exports_is_what_was_measured():
+    made = runpy.run_path(str(ROOT / "docs/make.py"))
+    page = (ROOT / "docs/export.md").read_text(encoding="utf-8")
+    assert made["with_tables"](page) == page and made["exports_table"]() in page, "run `make docs`"
+
+
 def test_the_tables_of_the_page_of_methods_are_what_the_catalogue_says():
     made = runpy.run_path(str(ROOT / "docs/make.py"))
     page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")

@@ -1,5 +1,7 @@
 """Models that carry their own explanation: one ONNX graph, held against the eager explanation, and loaded again."""
 
+import re
+import shutil
 import subprocess
 import sys
 from copy import deepcopy
@@ -11,6 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
@@ -352,6 +355,9 @@ def test_a_graph_that_is_not_ours_says_what_it_lacks(folder, photographed):
         strange.write_bytes(content)
         with pytest.raises(ModelError, match="truncated or damaged"):
             seewhy.load(f"file:{strange}")
+    strange.write_bytes(b"\x08")
+    with pytest.raises(ModelError, match="no model file that seewhy knows"):
+        seewhy.load(f"file:{strange}")
 
 
 def test_a_file_without_preprocess_is_assumed_to_be_of_imagenet(plain):
@@ -484,6 +490,22 @@ def test_metadata_are_read_as_they_were_written():
     assert from_metadata(about.to_metadata()) == about
     nothing = About("1", "null", "m", {}, "0", (1, 1, 1), "logit", None, None, None)
     assert from_metadata(nothing.to_metadata()) == nothing
+
+
+def test_the_python_in_the_docs_runs(photographed, coffee, tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[1] / "docs/export.md").read_text(encoding="utf-8")
+    section = page.partition("## PyTorch")[2].partition("\n## ")[0]
+    exporting, *using = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    with Image.open(coffee) as photo:
+        photo.convert("RGB").save("photo.jpg")
+    shutil.copy(photographed, "explained.onnx")
+    assert 'seewhy.export(model, "explained.onnx", upsample=True)' in exporting  # as the fixture does
+    names = {"seewhy": seewhy}
+    for code in using:
+        exec(compile(code, "docs/export.md", "exec"), names)
+    assert names["logits"].shape == (1, 1000) and names["heatmap"].shape == (1, 7, 7)
+    assert capsys.readouterr().out.startswith("_swish\nPredicted: espresso")
 
 
 # ---- the command line ------------------------------------------------------------------------------------

@@ -57,6 +57,8 @@ def from_metadata(metadata: Mapping[str, str]) -> About:
     prepare = values.pop("preprocess")
     if values["score"] not in ("logit", "output"):
         raise InputError(f"expected the score 'logit' or 'output', got {values['score']!r}")
+    if not (values["labels"] is None or isinstance(values["labels"], list)):
+        raise InputError("expected labels as a list with one name for each class")
     return About(
         **{**values, "shape": tuple(values["shape"])},
         head=None if texts["head"] == "null" else texts["head"],

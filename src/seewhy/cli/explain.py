@@ -8,11 +8,28 @@ import numpy as np
 import typer
 
 import seewhy
-from seewhy.cli._options import Device, Method, Model, Trust, Weights, as_layer, chosen_options
+from seewhy import catalog
+from seewhy.cli._options import (
+    Device,
+    JsonLines,
+    Layer,
+    MethodOptions,
+    Model,
+    OwnMethod,
+    Photos,
+    Signed,
+    Targets,
+    Top,
+    Trust,
+    Weights,
+    as_layer,
+    as_options,
+)
 from seewhy.cli._paths import Paths
 from seewhy.cli._photos import explain_each, say_costs, stdout_for_results_only
 from seewhy.cli._wanted import wanted_targets
 from seewhy.errors import InputError
+from seewhy.explain import DEFAULT
 from seewhy.render.overlay import style as look_of
 
 
@@ -39,20 +56,13 @@ class Style(StrEnum):
 
 
 def explain(
-    photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="Files: JPEG, PNG, WebP, TIFF, BMP, GIF.")],
+    photos: Photos,
     model: Model = "lite0",
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target", "-t", metavar="LABEL|INDEX", help="What to explain; may be repeated. [the best class]"
-        ),
-    ] = None,
-    top: Annotated[int | None, typer.Option(metavar="K", help="Explain the K best classes.")] = None,
-    method: Method = None,
-    layer: Annotated[str | None, typer.Option(metavar="L", help="Where; `seewhy layers` lists them. [found]")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("--option", "-O", metavar="NAME=VALUE", help="An option of the method.")
-    ] = None,
+    target: Targets = None,
+    top: Top = None,
+    method: OwnMethod = None,
+    layer: Layer = None,
+    option: MethodOptions = None,
     layers: Annotated[
         str | None, typer.Option(metavar="L,L|all", help="Several layers side by side; all: one of each resolution.")
     ] = None,
@@ -64,9 +74,7 @@ def explain(
     versus: Annotated[
         str | None, typer.Option(metavar="LABEL|INDEX", help="Explain what tells the class from this one.")
     ] = None,
-    signed: Annotated[
-        bool, typer.Option("--signed", help="Draw what speaks for the class in red, and what against in blue.")
-    ] = False,
+    signed: Signed = False,
     score: Annotated[
         Score, typer.Option(help="The number before a final softmax, or what the model returns.")
     ] = Score.logit,
@@ -79,9 +87,7 @@ def explain(
     device: Device = None,
     weights: Weights = None,
     trust: Trust = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON object for each photo on stdout, nothing else.")
-    ] = False,
+    json: JsonLines = False,
 ) -> None:
     """Explain photos: print what the model sees, and write <stem>_cam.jpg for each.
 
@@ -98,7 +104,7 @@ def explain(
     several = as_layer(layer, layers)
     if fuse is not None and layers is None:
         raise InputError("--fuse makes one map of several layers: give them, --layers A,B or --layers all")
-    options = chosen_options(method, option)
+    chosen = catalog.as_method(method if method is not None else DEFAULT, as_options(option))
     paths = Paths(photos, out, archives=fuse is not None or layers is None)
     with stdout_for_results_only():
         vision = seewhy.load(model, device=device, weights=weights, trust=trust)
@@ -110,10 +116,10 @@ def explain(
             signed=signed,
             fuse=fuse,
             augment=[kind.value for kind in augment] if augment else None,
-            **options,
+            **chosen.options,
         )
         explainer.check(wanted)
-    say_costs([explainer.method.name])
+    say_costs([explainer.method])
     ask = explainer if layers is None or fuse is not None else explainer.each
     explain_each(photos, lambda photo: ask(photo, wanted), paths, look, model=model, json=json)
 

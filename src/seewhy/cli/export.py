@@ -7,11 +7,12 @@ import typer
 from rich.markup import escape
 
 import seewhy
+from seewhy import catalog
 from seewhy.cli import _report
-from seewhy.cli._options import Method, Model, Trust, Weights, chosen_options
+from seewhy.cli._options import Layer, MethodOptions, Model, OwnMethod, Trust, Weights, as_options
 from seewhy.cli._photos import stdout_for_results_only
 from seewhy.cli.explain import Score
-from seewhy.explain import Explainer
+from seewhy.explain import DEFAULT, Explainer
 from seewhy.export.run import write
 
 OUT = Path("explained.onnx")
@@ -19,11 +20,9 @@ OUT = Path("explained.onnx")
 
 def export(
     model: Model = "lite0",
-    method: Method = None,
-    layer: Annotated[str | None, typer.Option(metavar="L", help="Where; `seewhy layers` lists them. [found]")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("--option", "-O", metavar="NAME=VALUE", help="An option of the method.")
-    ] = None,
+    method: OwnMethod = None,
+    layer: Layer = None,
+    option: MethodOptions = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="PATH", help="The file to write.")] = OUT,
     classes: Annotated[
         int | None, typer.Option(metavar="K", min=1, help="Take K classes of each image at once. [one]")
@@ -40,10 +39,10 @@ def export(
     The graph takes image and class_index (-1: the predicted class) and gives logits, score and heatmap. Before the file
     appears its maps are held against those of seewhy. To use it here: --model file:explained.onnx.
     """
-    options = chosen_options(method, option)
+    chosen = catalog.as_method(method if method is not None else DEFAULT, as_options(option))
     with stdout_for_results_only():
         vision = seewhy.load(model, weights=weights, trust=trust)
-        explainer = Explainer(vision, method, layer, score=score.value, **options)
+        explainer = Explainer(vision, method, layer, score=score.value, **chosen.options)
         written = write(explainer, out, classes=classes, upsample=upsample)
     about, megabytes = written.about, written.path.stat().st_size / 1e6
     console = _report.out()

@@ -35,23 +35,23 @@ def check(carried: Explainer, explainer: Explainer, batch: Any) -> float:
     images = to_numpy(batch)
     wanted = _likely(explainer, batch)
     alone = _apart(carried, explainer, batch[:1], images[:1], wanted[:1])
-    apart = max(alone, _apart(carried, explainer, batch, images, wanted))
-    if apart <= EQUAL:
-        return apart
+    most = max(alone, _apart(carried, explainer, batch, images, wanted))
+    if most <= EQUAL:
+        return most
     own = _rounding(explainer, batch, wanted)
-    if not (own <= BLURRED and apart <= ROUNDING * own):
+    if not (own <= BLURRED and most <= ROUNDING * own):
         raise ModelError(
-            f"the graph does not give what seewhy explains: its maps are off by {apart:.1e} of their largest value, "
+            f"the graph does not give what seewhy explains: its maps are off by {most:.1e} of their largest value, "
             f"and {EQUAL:g} is allowed. Nothing was written. Does the model compute something else for other images, "
             "such as by chance or by the size of the batch?"
         )
     warnings.warn(
         f"{explainer.method.name} is not sharp here: in single precision its maps are off by {own:.1e} of their "
-        f"largest value from those in double precision, and so are the graph's ({apart:.1e} from seewhy's)",
+        f"largest value from those in double precision, and so are the graph's ({most:.1e} from seewhy's)",
         SeewhyWarning,
         stacklevel=4,
     )
-    return apart
+    return most
 
 
 def _likely(explainer: Explainer, batch: Any) -> Rows:
@@ -60,18 +60,24 @@ def _likely(explainer: Explainer, batch: Any) -> Rows:
     return best
 
 
-def _apart(carried: Explainer, explainer: Explainer, batch: Any, images: npt.NDArray[Any], wanted: Rows) -> float:
-    """The largest difference of maps and of class scores.
+def apart(maps: Any, signed: Any) -> float:
+    """How far maps (n, k, *s) are from an explainer's, as a share of the largest value of each; the largest of all.
 
-    What is not rectified is the measure: a map that is blank, or all but blank, is no smaller than its rounding.
+    Those are given as they are before they are rectified, and so is what counts as their largest value: a map that is
+    blank, or all but blank, is no smaller than its rounding. Where both are signed, both are compared as they are.
     """
-    own, found = _signed(explainer)(batch, wanted), carried(images, wanted)
-    maps, scores = _maps(own), np.asarray(to_numpy(class_scores(own.outputs)), np.float64)
-    predicted = _maps(carried(images)) - np.maximum(maps[:, :1], 0)
+    maps, signed = (np.asarray(to_numpy(array), np.float64) for array in (maps, signed))
+    return _share(maps - (signed if (maps < 0).any() else np.maximum(signed, 0)), signed)
+
+
+def _apart(carried: Explainer, explainer: Explainer, batch: Any, images: npt.NDArray[Any], wanted: Rows) -> float:
+    """The largest difference of maps and of class scores."""
+    own, found, predicted = _signed(explainer)(batch, wanted), carried(images, wanted), carried(images)
+    scores = np.asarray(to_numpy(class_scores(own.outputs)), np.float64)
     same = np.argmax(class_scores(found.outputs), axis=1) == [row[0] for row in wanted]  # no tie
     return max(
-        _share(predicted[same], maps[same, :1]),
-        _share(_maps(found) - np.maximum(maps, 0), maps),
+        apart(predicted.maps[same], own.maps[same, :1]),
+        apart(found.maps, own.maps),
         _share(class_scores(found.outputs) - scores, scores - scores.mean(axis=1, keepdims=True)),
     )
 
@@ -79,8 +85,7 @@ def _apart(carried: Explainer, explainer: Explainer, batch: Any, images: npt.NDA
 def _rounding(explainer: Explainer, batch: Any, wanted: Rows) -> float:
     """How far the explainer's maps are from what they are in double precision."""
     double = explainer.with_net(deepcopy(explainer.net).double())
-    single, fine = _maps(_signed(explainer)(batch, wanted)), _maps(_signed(double)(batch.double(), wanted))
-    return _share(single - fine, fine)
+    return apart(_signed(explainer)(batch, wanted).maps, _signed(double)(batch.double(), wanted).maps)
 
 
 def _share(difference: Maps, of: Maps) -> float:
@@ -93,7 +98,3 @@ def _signed(explainer: Explainer) -> Explainer:
     signed = copy(explainer)
     signed.signed = True
     return signed
-
-
-def _maps(explanation: Any) -> Maps:
-    return np.asarray(to_numpy(explanation.maps), np.float64)

@@ -22,7 +22,7 @@ from seewhy.adapters._onnx_metadata import CLASS_INDEX, CLASSES, HEATMAP, IMAGE,
 from seewhy.errors import InputError, ModelError, SeewhyWarning
 from seewhy.explain import Explainer
 from seewhy.export import _agree, _trial
-from seewhy.files import write_atomically
+from seewhy.files import check_target, write_atomically
 from seewhy.models._nets import require, short
 from seewhy.models._onnx import open_session
 from seewhy.preprocess import Preprocess
@@ -168,6 +168,7 @@ def _checked_path(path: str | PathLike[str]) -> Path:
     found = Path(path)
     if found.suffix.lower() != ".onnx":
         raise InputError(f"expected a file called .onnx, such as explained.onnx, got {str(path)!r}")
+    check_target(found)
     return found
 
 

@@ -53,7 +53,7 @@ def kind_of(path: str) -> Kind:
         return "safetensors"
     if start.startswith(b"\x80"):
         return "pickle"
-    if start.startswith(b"\x08") and 0 < start[1] < 64 and start[2] in _AFTER_VERSION:
+    if len(start) > 2 and start.startswith(b"\x08") and 0 < start[1] < 64 and start[2] in _AFTER_VERSION:
         return "onnx"
     raise ModelError(
         f"{path} is no model file that seewhy knows, or it is damaged: expected TorchScript (.pt), "
