@@ -10,10 +10,11 @@ SCRIPTS = (
     "torch_peers.py",
     "torch_family.py",
     "evaluate.py",
+    "serve.py",
     "keras_memory.py",
     "keras_peers.py",
 )
-WITHOUT_DEVICE = ("start.py", "keras_memory.py")
+WITHOUT_DEVICE = ("start.py", "serve.py", "keras_memory.py")
 
 for script in SCRIPTS:
     if script in WITHOUT_DEVICE and "--device" in " ".join(sys.argv):

@@ -1,6 +1,7 @@
 """seewhy serve: the HTTP API, and the web page on the same address."""
 
 import os
+from importlib import import_module
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -33,7 +34,7 @@ def serve(
         Path | None,
         typer.Option(metavar="PATH", help=f"Clients must send the token in this file; or in the variable {TOKEN}."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Photos explained together, at most.")] = 16,
+    batch: Annotated[int, typer.Option(min=1, help="Photos explained together, at most.")] = 8,
     delay: Annotated[float, typer.Option(min=0, help="Milliseconds that a photo waits for others, at most.")] = 10,
     queue: Annotated[int, typer.Option(min=1, help="Photos that may wait; beyond them the answer is 503.")] = 128,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until a request is answered or given up.")] = 30,
@@ -99,12 +100,13 @@ def _methods(more: list[str] | None) -> list[str]:
 
 
 def _page(no_web: bool, token: str | None) -> Any:
-    if no_web or find_spec("gradio") is None:
+    """What mounts the web page; None where there shall be none, or cannot be one."""
+    if no_web or find_spec("gradio") is None or find_spec("seewhy.serve.web") is None:
         return None
     if token is not None:
         _report.note("the web page is left out: a browser cannot send the token")
         return None
-    return None
+    return import_module("seewhy.serve.web").mount
 
 
 def _is_local(host: str) -> bool:

@@ -22,7 +22,7 @@ class Limits:
     """Photos in one request."""
     targets: int = 10
     """Targets for each photo."""
-    batch: int = 16
+    batch: int = 8
     """Photos that are explained together."""
     delay: float = 0.01
     """Seconds that a photo waits at most for others to be explained with, while the model is idle."""
