@@ -248,7 +248,7 @@ def main() -> None:
         with torch.no_grad():
             lite0.net(placed[which])
 
-    sys.setswitchinterval(_run.SWITCH)  # as `seewhy serve` does
+    _run.share_cores()  # as `seewhy serve` does
     models = Models({"lite0": lite0})
     with serving(models, Limits()) as port:
         load = Clients(port, bodies)

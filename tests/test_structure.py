@@ -15,7 +15,7 @@ import seewhy
 from seewhy import catalog
 
 FRAMEWORKS = ["torch", "tensorflow", "keras", "jax", "torchvision", "timm", "transformers"]
-LATER = ["matplotlib.pyplot", "scipy", "skimage", "IPython"]
+LATER = ["matplotlib.pyplot", "scipy", "skimage", "IPython", "fastapi", "uvicorn", "pydantic"]
 
 
 def fresh(code: str) -> str:

@@ -14,7 +14,7 @@ from seewhy.cli._options import Device, Trust
 from seewhy.errors import InputError, MissingPackageError
 
 TOKEN = "SEEWHY_TOKEN"
-NEEDS = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
+NEEDS = ("fastapi", "uvicorn", "prometheus_client", "python_multipart", "threadpoolctl")
 
 
 def serve(
@@ -35,7 +35,7 @@ def serve(
         typer.Option(metavar="PATH", help=f"Clients must send the token in this file; or in the variable {TOKEN}."),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Photos explained together, at most.")] = 8,
-    delay: Annotated[float, typer.Option(min=0, help="Milliseconds that a photo waits for others, at most.")] = 10,
+    delay: Annotated[float, typer.Option(min=0, help="Milliseconds that a photo waits for others, at most.")] = 5,
     queue: Annotated[int, typer.Option(min=1, help="Photos that may wait; beyond them the answer is 503.")] = 128,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until a request is answered or given up.")] = 30,
     body: Annotated[float, typer.Option(min=0.001, help="Megabytes of one request.")] = 20,

@@ -24,7 +24,7 @@ class Limits:
     """Targets for each photo."""
     batch: int = 8
     """Photos that are explained together."""
-    delay: float = 0.01
+    delay: float = 0.005
     """Seconds that a photo waits at most for others to be explained with, while the model is idle."""
     queue: int = 128
     """Photos that are accepted and not yet answered; beyond them the answer is 503."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
 
 from seewhy.errors import InputError
 from seewhy.serve._guards import JsonLines
@@ -24,7 +25,7 @@ def run(app: FastAPI, host: str, port: int, limits: Limits) -> None:
     Raises InputError where the address cannot be listened on.
     """
     log_in_json()
-    sys.setswitchinterval(SWITCH)
+    share_cores()
     listener = listen(host, port)
     address = "http://{}:{}".format(*listener.getsockname()[:2])
     logging.getLogger("seewhy.serve").info("listening", extra={"url": address})
@@ -33,6 +34,16 @@ def run(app: FastAPI, host: str, port: int, limits: Limits) -> None:
         # uvicorn stops in order at a signal, and raises it once more when it is done: that is no news then
         signal.signal(number, lambda *_: None)
     server.run(sockets=[listener])
+
+
+def share_cores() -> None:
+    """Let the model have the cores, for this process.
+
+    Photos are decoded and answers written in threads beside the model's. NumPy's own threads, which wait by spinning,
+    would take from it half as much again as all the rest: for arrays as small as these they are of no use.
+    """
+    sys.setswitchinterval(SWITCH)
+    threadpool_limits(1, user_api="blas")
 
 
 def config(app: FastAPI, limits: Limits) -> uvicorn.Config:
