@@ -10,6 +10,7 @@ SCRIPTS = (
     "torch_peers.py",
     "torch_family.py",
     "evaluate.py",
+    "evaluate_table.py",
     "serve.py",
     "keras_memory.py",
     "keras_peers.py",

@@ -1,11 +1,11 @@
 """What measuring an explanation costs: insertion and deletion against their bare forward passes, ROAD against its peer.
 
-    python benchmarks/evaluate.py [--rounds 5] [--device cuda] [--quick]
+    python benchmarks/evaluate.py [--nets lite0] [--rounds 5] [--device cuda] [--quick]
 
-The metrics of seewhy with their defaults, on lite0 and on ResNet-50. Interleaved in one process, see _timing.py.
+The metrics of seewhy with their defaults, on lite0 and on ResNet-50, each in a section of its own. Interleaved in one
+process, see _timing.py.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -17,7 +17,8 @@ import numpy.typing as npt
 import torch
 from _nets import RESNET_1, build  # before pytorch-grad-cam: see there
 from _peers import noise, timings
-from _timing import Contender, Seconds, Wish, interleave, machine, publish, ratio, table, wishes_table
+from _timing import Contender, Seconds, Wish, interleave, publish, ratio, table, wishes_table
+from _torch import chosen, is_cuda, options, waiting_for, where
 from pytorch_grad_cam.metrics.road import NoisyLinearImputer, ROADCombined
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputSoftmaxTarget
 from torch import nn
@@ -30,7 +31,7 @@ from seewhy.metrics._variants import ranks
 from seewhy.metrics.deletion import deletion
 from seewhy.metrics.insertion import insertion
 from seewhy.metrics.road import PERCENTILES, road
-from seewhy.stream import MEMORY, rows_within, slices
+from seewhy.stream import memory_on, rows_within, slices
 
 WARM_UPS = 1
 CELLS = 7
@@ -88,7 +89,7 @@ def work(title: str, net: nn.Module, size: int, device: str) -> Work:
     image = random.standard_normal((3, size, size), np.float32)
     evidence = upsample(random.random((CELLS, CELLS)), (size, size)) + 1e-4 * random.random((size, size))
     evidence = np.asarray(evidence, np.float32)
-    rows = rows_within(MEMORY, image.nbytes)
+    rows = rows_within(memory_on(device), image.nbytes)
     with torch.no_grad():
         index = int(net(torch.as_tensor(image[None]).to(device)).argmax())
     model = asking(net, index, rows, device)
@@ -169,7 +170,7 @@ def measure(done: Work, rounds: int, warm_ups: int) -> Timed:
     print(f"measuring {done.title} ...", file=sys.stderr)
     assert_same(done)
     steps = -(-done.case.evidence.size // 224)  # of each curve, whose one end is the photo as it is
-    synchronise = torch.cuda.synchronize if done.device.startswith("cuda") else lambda: None
+    synchronise = waiting_for(done.device)
     areas = [
         plain(done, 2 * steps, PLAIN),
         plain(done, 2 * steps, AGAIN),
@@ -201,39 +202,42 @@ def case_table(timed: Timed) -> str:
     rows: list[Sequence[str]] = [(name, *timings(timed.areas, name, PLAIN)) for name in (PLAIN, AGAIN, AREAS)]
     rows += [(name, *timings(timed.road, name, ROAD)) for name in (ROAD_PLAIN, ROAD, ROAD_PEER, FILL, FILL_PEER)]
     head = ("", "ms", f"× {PLAIN}; below, × {ROAD}")
-    return f"### {timed.title}\n\n" + table(head, rows)
+    return table(head, rows)
 
 
-def report(timed: Sequence[Timed], rounds: int, where: str) -> str:
+def report(timed: Timed, rounds: int, machine: str) -> str:
     return "\n\n".join(
         [
-            "## Measuring explanations on PyTorch",
-            f"{where} Rounds after warm-ups: {rounds}.",
-            noise(PLAIN, [ratio(one.areas, AGAIN, PLAIN) for one in timed]),
-            wishes_table([wish for one in timed for wish in wishes(one)]),
+            f"## Measuring explanations on PyTorch: {timed.title}",
+            f"{machine} Rounds after warm-ups: {rounds}.",
+            noise(PLAIN, [ratio(timed.areas, AGAIN, PLAIN)]),
+            wishes_table(wishes(timed)),
             NOTES,
-            *map(case_table, timed),
+            case_table(timed),
         ]
     )
 
 
+def net(name: str, device: str) -> nn.Module:
+    if name == "lite0":
+        loaded: nn.Module = seewhy.load("lite0").net.eval().to(device)
+        return loaded
+    return build(RESNET_1, device)[0]
+
+
+TITLES = {"lite0": "lite0", "resnet50": "ResNet-50"}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--quick", action="store_true", help="1 small image, 1 round, to stdout only: does it run?")
+    parser = options(__doc__, rounds=5)
+    parser.add_argument("--nets", default=",".join(TITLES), metavar="NET,NET", help="on which: all; one for a piece")
     given = parser.parse_args()
     rounds, warm_ups, size = (1, 0, 64) if given.quick else (given.rounds, WARM_UPS, 224)
-
-    cuda = given.device.startswith("cuda")
-    what = torch.cuda.get_device_name(given.device) if cuda else f"{torch.get_num_threads()} threads"
-    where = machine("torch", "grad-cam", "scipy", more=f"on {given.device}: {what}")
-    lite0 = seewhy.load("lite0").net.eval().to(given.device)
-    works = [work("lite0", lite0, size, given.device)]
-    if not given.quick:
-        works.append(work("ResNet-50", build(RESNET_1, given.device)[0], size, given.device))
-    timed = [measure(one, rounds, warm_ups) for one in works]
-    publish("evaluate-cuda" if cuda else "evaluate", report(timed, rounds, where), quick=given.quick)
+    machine = where(given.device, "grad-cam", "scipy")
+    for name in chosen(given.nets, list(TITLES))[: 1 if given.quick else None]:
+        timed = measure(work(TITLES[name], net(name, given.device), size, given.device), rounds, warm_ups)
+        section = f"evaluate-{name}" + ("-cuda" if is_cuda(given.device) else "")
+        publish(section, report(timed, rounds, machine), quick=given.quick)
 
 
 if __name__ == "__main__":

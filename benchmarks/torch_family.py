@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from _timing import Contender, Seconds, Wish, interleave, machine, publish, ratio, table, wishes_table
+from _timing import Contender, Seconds, Wish, interleave, publish, ratio, table, wishes_table
 
 os.environ["TQDM_DISABLE"] = "1"  # pytorch-grad-cam draws a bar for every call
 
@@ -183,6 +183,7 @@ class Timed:
 def measure(title: str, name: str, rounds: int, slow_rounds: int, device: str, size: int) -> Timed:
     import torch
     from _nets import Case, build
+    from _torch import waiting_for
     from pytorch_grad_cam import AblationCAM, ScoreCAM
 
     print(f"measuring {title} ...", file=sys.stderr)
@@ -190,7 +191,7 @@ def measure(title: str, name: str, rounds: int, slow_rounds: int, device: str, s
     with torch.no_grad():
         best = net(batch)[0].topk(TARGETS).indices.tolist()
     work = Work(net, "layer4", batch, best[0])
-    synchronise = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
+    synchronise = waiting_for(device)
 
     ablation = [
         by_seewhy(work, ABLATION, method="ablation-cam"),
@@ -383,13 +384,11 @@ def main() -> None:
     rounds, slow = (1, 1) if given.quick else (given.rounds, given.slow_rounds)
 
     import _nets  # before torchcam and pytorch-grad-cam: see there
-    import torch
     from _memory import measure as measure_memory
+    from _torch import is_cuda, where
 
     assert _nets
-    cuda = given.device.startswith("cuda")
-    what = torch.cuda.get_device_name(given.device) if cuda else f"{torch.get_num_threads()} threads"
-    where = machine("torch", "torchcam", "grad-cam", more=f"on {given.device}: {what}")
+    cuda, machine = is_cuda(given.device), where(given.device, "torchcam", "grad-cam")
     nets = [(title, title.lower().replace("-", "")) for title in given.nets.split(",")][: 1 if given.quick else None]
     timed = [measure(title, name, rounds, slow, given.device, size) for title, name in nets]
     found = [wish for one in timed for wish in wishes(one)]
@@ -400,7 +399,7 @@ def main() -> None:
         by_kind = {kind: seen for (kind, _), seen in peaks.items()}
         found += memory_wishes(by_kind)
         parts += [memory_table(by_kind), trained_table(correlations_when_trained(1 if given.quick else 4))]
-    head = f"{where} Rounds after warm-ups: {rounds}; {slow} of what makes hundreds of passes."
+    head = f"{machine} Rounds after warm-ups: {rounds}; {slow} of what makes hundreds of passes."
     text = "\n\n".join(["## The family on PyTorch", head, wishes_table(found), *parts])
     publish("torch_family-cuda" if cuda else "torch_family", text, quick=given.quick)
 

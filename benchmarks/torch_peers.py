@@ -6,7 +6,6 @@ All do the same work, from a ready batch to the raw coarse maps after the ReLU, 
 that their maps are equal is asserted before anything is timed. Interleaved in one process, see _timing.py.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -18,7 +17,8 @@ import numpy.typing as npt
 import torch
 from _nets import RESNET_1, RESNET_8, VGG_4, Case, build  # before torchcam and pytorch-grad-cam: see there
 from _peers import Maps, assert_same_maps, likely_classes, noise, timings
-from _timing import Contender, Seconds, Wish, interleave, machine, publish, ratio, table, wishes_table
+from _timing import Contender, Seconds, Wish, interleave, publish, ratio, table, wishes_table
+from _torch import is_cuda, options, waiting_for, where
 from captum.attr import LayerGradCam
 from pytorch_grad_cam import GradCAM as PytorchGradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
@@ -171,7 +171,7 @@ def measure(case: Case, rounds: int, warm_ups: int, device: str, size: int) -> T
     net, batch = build(case, device, size)
     many = Work(net, case.layer, batch, likely(net, batch))
     one = replace(many, classes=many.classes[:1])
-    synchronise = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
+    synchronise = waiting_for(device)
 
     same = [
         by_captum(one),
@@ -238,11 +238,11 @@ def against_best(case: Case, seconds: Seconds, peers: Sequence[str], classes: in
     return Wish(what, "lower quartile ≤ 1", seen.text(), seen.low <= 1)
 
 
-def report(timed: Sequence[Timed], rounds: int, where: str) -> str:
+def report(timed: Sequence[Timed], rounds: int, machine: str) -> str:
     return "\n\n".join(
         [
             "## Grad-CAM on PyTorch: seewhy and its peers",
-            f"{where} Rounds after warm-ups: {rounds}; {few(rounds)} for {CLASSES} classes by those that begin anew.",
+            f"{machine} Rounds after warm-ups: {rounds}; {few(rounds)} for {CLASSES} classes by those that begin anew.",
             noise(PLAIN, [ratio(one.one, AGAIN, PLAIN) for one in timed]),
             wishes_table([wish for one in timed for wish in wishes(one)]),
             NOTES,
@@ -252,19 +252,14 @@ def report(timed: Sequence[Timed], rounds: int, where: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=16)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--quick", action="store_true", help="1 small image, 1 round, to stdout only: does it run?")
-    given = parser.parse_args()
+    given = options(__doc__, rounds=16).parse_args()
     rounds, warm_ups, size = (1, 0, 64) if given.quick else (given.rounds, WARM_UPS, 224)
 
-    cuda = given.device.startswith("cuda")
-    what = torch.cuda.get_device_name(given.device) if cuda else f"{torch.get_num_threads()} threads"
-    where = machine("torch", "captum", "torchcam", "grad-cam", more=f"on {given.device}: {what}")
     cases = [replace(case, batch=1) for case in CASES[::2]] if given.quick else CASES
+    machine = where(given.device, "captum", "torchcam", "grad-cam")
     timed = [measure(case, rounds, warm_ups, given.device, size) for case in cases]
-    publish("torch_peers-cuda" if cuda else "torch_peers", report(timed, rounds, where), quick=given.quick)
+    section = "torch_peers-cuda" if is_cuda(given.device) else "torch_peers"
+    publish(section, report(timed, rounds, machine), quick=given.quick)
 
 
 if __name__ == "__main__":

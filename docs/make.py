@@ -159,12 +159,13 @@ def metrics_table() -> str:
     from seewhy import catalog
     from seewhy.measure import metric_info
 
-    rows = ["| metric | what it measures | better | needs | paper |", "| --- | --- | --- | --- | --- |"]
+    rows = ["| metric | what it measures | better | needs | options | paper |", "| --- | --- | --- | --- | --- | --- |"]
     for name in catalog.names("metrics"):
         info = metric_info(catalog.get("metrics", name))
         paper = re.sub(r"arXiv:([\d.]+\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", info.paper)
-        line = catalog.summary("metrics", name)
-        rows.append(f"| `{name}` | {line} | {info.better} | {', '.join(info.needs)} | {paper} |")
+        line, needs = catalog.summary("metrics", name), ", ".join(info.needs)
+        options = ", ".join(f"`{option}`" for option in catalog.options("metrics", name))
+        rows.append(f"| `{name}` | {line} | {info.better} | {needs} | {options} | {paper} |")
     return "\n".join(rows)
 
 

@@ -96,7 +96,7 @@ def test_options_of_a_method_and_its_cost(run, coffee):
     code, _, err = run("explain", coffee, "--method", "score-cam", "-O", "channels=2", "-O", "memory=64")
     assert code == 0 and "note: score-cam: many passes through the model" in err
     assert "no option 'chanels'" in run("explain", coffee, "--method", "score-cam", "-O", "chanels=2")[2]
-    assert "expected --option NAME=VALUE" in run("explain", coffee, "-O", "channels")[2]
+    assert "expected NAME=VALUE, such as --option channels=32" in run("explain", coffee, "-O", "channels")[2]
 
 
 def test_augmented(run, coffee):
@@ -344,9 +344,63 @@ def test_evaluate_prints_a_table_and_keeps_it(run, coffee):
     assert "expected a folder" in run("evaluate", coffee, "--out", "table.csv")[2]
 
 
-def test_metrics_are_listed_with_their_direction(run):
+def test_methods_and_metrics_take_their_options_after_colons(run, coffee):
+    metrics = "deletion:step=50176, road:order=morf:percentiles=(20,80),road:order=lerf:percentiles=[20,80]"
+    methods = "grad-cam,random-cam:seed=1,random-cam:seed=2"
+    code, out, err = run("evaluate", coffee, "--methods", methods, "--metrics", metrics, "--json")
+    assert code == 0 and "1 photo, 4 methods, 3 metrics: about" in err
+    kept = json.loads(out)
+    titles = ["deletion (step=50176)"]
+    titles += [f"road (order={order}, percentiles=[20, 80])" for order in ("morf", "lerf")]
+    assert list(kept["values"]["grad-cam"]) == titles
+    assert kept["methods"] == ["grad-cam", "random-cam (seed=1)", "random-cam (seed=2)", "image-centre"]
+    code, out, _ = run("evaluate", coffee, "--methods", "grad-cam", "--metrics", "deletion:step=50176")
+    assert code == 0 and "deletion (step=50176) v" in out and "1 photo, lite0" in out
+    for arguments, words in (
+        (("--metrics", "insertion:steps=3"), "'insertion' has no option 'steps': it has step, kernel, sigma"),
+        (("--metrics", "insertion:3584"), "expected NAME=VALUE, such as insertion:step=3584, got '3584'"),
+        (("--methods", "grad-cam:channels=3"), "'grad-cam' has no option 'channels': it has none"),
+    ):
+        code, out, err = run("evaluate", coffee, *arguments)
+        assert code == 1 and words in err and not out
+    code, _, err = run("compare", coffee, "--methods", "grad-cam,score-cam:channels=2,score-cam:channels=3")
+    assert code == 0 and "score-cam, score-cam: many passes" in err and os.path.exists("coffee_cam.jpg")
+
+
+def test_classes_of_annotations_are_named_as_the_model_does(run, coffee, tmp_path):
+    content = {
+        "images": [{"id": 1, "file_name": Path(coffee).name}],
+        "annotations": [{"id": i, "image_id": 1, "category_id": i, "bbox": [100, 100, 200, 100]} for i in (1, 2)],
+        "categories": [{"id": 1, "name": "a hot drink"}, {"id": 2, "name": "table"}],
+    }
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    asked = ["evaluate", coffee, "--boxes", "boxes.json", "--methods", "grad-cam", "--metrics", "box-iou", "--json"]
+    code, _, err = run(*asked)
+    assert code == 1 and "unknown class 'a hot drink'" in err and "--class cat=tabby --class cat=282" in err
+    mapped = ["--class", "a hot drink=espresso", "--class", "a hot drink=504", "--class", "table="]
+    code, out, err = run(*asked, *mapped)
+    assert code == 0 and sorted(json.loads(out)["measured"][str(coffee)]) == ["coffee mug", "espresso"], err
+    (tmp_path / "classes.json").write_text(json.dumps({"a hot drink": ["espresso", 504], "table": []}))
+    by_file = run(*asked, "--classes", "classes.json")[1]
+    assert json.loads(by_file)["values"] == json.loads(out)["values"]
+    code, out, _ = run(*asked, "--classes", "classes.json", "--class", "a hot drink=espresso")  # what is told wins
+    assert code == 0 and list(json.loads(out)["measured"][str(coffee)]) == ["espresso"]
+    (tmp_path / "odd.json").write_text('{"table": [1.5]}')
+    for arguments, words in (
+        (("--class", "table"), "expected --class NAME=LABEL"),
+        (("--class", "chair=espresso"), "has no class chair: it has a hot drink, table"),
+        (("--classes", "none.json"), "none.json cannot be read"),
+        (("--classes", "odd.json"), "got [1.5] for 'table'"),
+    ):
+        code, _, err = run(*asked, *arguments)
+        assert code == 1 and words in err, err
+    assert "give --boxes too" in run("evaluate", coffee, "--class", "table=")[2]
+
+
+def test_metrics_are_listed_with_their_direction_and_options(run):
     code, out, _ = run("metrics")
     assert code == 0
+    assert "step=224 kernel=11 sigma=5.0" in out and "by='spearman'" in out
     for name in seewhy.metrics():
         assert name in out
     assert "higher" in out and "lower" in out and "arXiv:1806.07421" in out

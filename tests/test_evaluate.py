@@ -13,11 +13,12 @@ import nets
 import planted
 import seewhy
 from seewhy import catalog, stream
+from seewhy.evaluate import _asked
+from seewhy.evaluate._columns import column
 from seewhy.evaluate._drawing import shades
+from seewhy.evaluate._estimate import cost, work_of
 from seewhy.evaluate._tiles import cells, groups, tile
-from seewhy.evaluate.run import _cost
-from seewhy.evaluate.table import column
-from seewhy.images import open_photo
+from seewhy.images import open_header, open_photo
 from seewhy.measure import Case, mean_of, metric
 
 QUICK = ["average-drop", "sparseness", "class-sensitivity"]
@@ -106,7 +107,7 @@ def test_what_cannot_be_measured_is_named_before_the_run(vision, photos):
         ({"metrics": ["grid-pointing-game"]}, "needs four photos of four different classes"),
         ({"metrics": ["average-drop"], "target": lambda outputs: outputs[:, 0]}, "needs a class as the target"),
         ({"metrics": ["insertoin"]}, "did you mean 'insertion'"),
-        ({"metrics": [("insertion", {"stride": 3})]}, "'insertion' does not take these options"),
+        ({"metrics": [("insertion", {"stride": 3})]}, "'insertion' has no option 'stride': it has step, kernel, sigma"),
         ({"metrics": []}, "expected metrics as a list"),
         ({"metrics": ["sparseness", "sparseness"]}, "given twice"),
         ({"methods": ["grad-cma"]}, "did you mean 'grad-cam'"),
@@ -194,7 +195,7 @@ def test_an_estimate_is_told_before_the_work(vision, photos):
         told=lambda what, seconds: told.append((what, seconds)),
     )  # fmt: skip
     [(what, seconds)] = told
-    assert what == "1 photos, 3 methods, 1 metrics" and 0 < seconds < 60
+    assert what == "1 photo, 3 methods, 1 metric" and 0 < seconds < 60
 
 
 def test_shades_go_from_the_worst_to_the_best_and_say_nothing_of_what_is_equal():
@@ -404,6 +405,35 @@ def test_photos_without_a_box_of_the_class_are_named(vision, photos, tmp_path):
     assert table.counted() == 2 and list(table.errors) == [str(tmp_path / "bad.png")]
 
 
+def test_annotations_are_held_against_headers(vision, photos, tmp_path, monkeypatch):
+    """No pixel is decoded for the sizes, and a photo that turns out to be damaged costs no other."""
+    names = ["a.jpg", "b.jpg"]
+    for name, photo in zip(names, photos, strict=False):
+        with Image.open(photo) as image:
+            image.convert("RGB").resize((320, 320)).save(tmp_path / name)
+    content = {
+        "images": [{"id": i, "file_name": name, "width": 320, "height": 320} for i, name in enumerate(names)],
+        "annotations": [{"id": i, "image_id": i, "category_id": 1, "bbox": [10, 10, 60, 60]} for i in range(2)],
+        "categories": [{"id": 1, "name": "red"}],
+    }
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    cut = (tmp_path / "b.jpg").read_bytes()
+    (tmp_path / "b.jpg").write_bytes(cut[: len(cut) * 4 // 5])
+    asked = [tmp_path / name for name in names]
+    with monkeypatch.context() as patched:
+        patched.setattr(_asked, "open_header", lambda source: opened.append(source) or open_header(source))
+        patched.setattr("seewhy.images._to_rgb", lambda image, name: pytest.fail("decoded"))
+        opened = []
+        found = _asked.annotations_of(
+            tmp_path / "boxes.json", [_asked.Shown(str(path), path) for path in asked], seewhy.Explainer(vision), None
+        )
+    assert opened == asked and found.classes(0) == found.classes(1) == [0]
+    table = seewhy.evaluate(
+        vision, asked, methods=["grad-cam"], metrics=["pointing-game"], boxes=tmp_path / "boxes.json", layer="4"
+    )
+    assert table.counted() == 1 and "truncated" in table.errors[str(asked[1])]
+
+
 def test_the_first_photo_that_works_decides(vision, photos, tmp_path):
     missing = tmp_path / "missing.png"
     with pytest.raises(seewhy.SeewhyError, match="needs a class as the target"):
@@ -432,6 +462,27 @@ def test_weights_that_overflow_and_models_that_cannot_be_copied():
     table = seewhy.evaluate(net, BATCH, 0, metrics=["parameter-randomisation", "sparseness"], **options)
     assert not table.errors and np.isfinite(table["grad-cam", "sparseness"])
     assert np.isnan(table["grad-cam", "parameter-randomisation"])  # no stage says anything
+    assert "no finite scores" in table.left_out["parameter-randomisation"]
+
+    class Weightless(torch.nn.Module):  # its copy is itself: a likeness of 1 would be said of nothing
+        def __init__(self):
+            super().__init__()
+            self.pool = torch.nn.AvgPool2d(2)
+
+        def forward(self, x):
+            halves = self.pool(x).flatten(1).tensor_split(2, dim=1)
+            return torch.stack([half.square().mean(1) for half in halves], dim=1)
+
+    options = {"methods": ["grad-cam"], "layer": "pool"}
+    table = seewhy.evaluate(Weightless(), BATCH, 0, **options)
+    assert "the model has no weights" in table.left_out["parameter-randomisation"] and table.counted() == 2
+    with pytest.raises(seewhy.SeewhyError, match="the model has no weights"):
+        seewhy.evaluate(Weightless(), BATCH, 0, metrics=["parameter-randomisation"], **options)
+    found = seewhy.check(Weightless(), BATCH[:1], 0, method="layer-cam", layer="pool")["randomisation"]
+    assert found.value is None and "the model has no weights" in found.sentence
+    single = Own(outputs=1)
+    table = seewhy.evaluate(single, BATCH, 0, methods=["grad-cam"], layer="conv")
+    assert table.left_out["class-sensitivity"] == "needs a model of several classes"
 
 
 def test_errors_are_kept_where_a_run_goes_on_and_failed_photos_are_tried_again(vision, photos, tmp_path):
@@ -510,11 +561,41 @@ def test_memory_bounds_what_is_explained_at_once():
     np.testing.assert_allclose(small.values(), whole.values(), rtol=1e-4)
 
 
+def test_unless_told_batches_are_small_on_the_cpu():
+    sizes, net = [], Own()
+    net.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    image = torch.rand(1, 1, 512, 512)  # 1 MiB, and 16 more are reckoned for the model: 3 images within 64
+    options = {"methods": ["grad-cam"], "metrics": [("deletion", {"step": 512 * 64})], "layer": "conv"}
+    seewhy.evaluate(net, image, 0, **options)
+    assert max(sizes) == 3
+    sizes.clear()
+    seewhy.evaluate(net, image, 0, memory=256, **options)
+    assert max(sizes) == 8
+
+
 def test_the_estimate_counts_explanations(vision, photos):
+    draw = np.random.default_rng(0)
+    evidence = draw.random((32, 32)).astype(np.float32)
+    made = Case(
+        evidence, evidence, draw.random((3, 32, 32)).astype(np.float32), 0.9, 1.0, lambda *_: pytest.fail("asked")
+    )
     for name, explanations in (
         ("sparseness", 1), ("parameter-randomisation", 4), ("class-sensitivity", 3), ("max-sensitivity", 11),
     ):  # fmt: skip
-        assert _cost([column(name)], 1.0, 0.0) == explanations, name
+        works = {name: work_of(column(name), made)}
+        assert cost([column(name)], works, 1.0, 0.0) - works[name].seconds == pytest.approx(explanations), name
+    for asked, images in (
+        ("insertion", 5), (("insertion", {"step": 512}), 2), ("road", 18), (("road", {"order": "morf"}), 9),
+        (("sensitivity-n", {"sizes": 2, "subsets": 3}), 6), ("average-drop", 1), ("sparseness", 0),
+    ):  # fmt: skip
+        assert work_of(column(asked), made).images == images, asked
+
+    @metric(paper="", better="neither", passes=7)
+    def refusing():
+        return mean_of(lambda case: case.model(case.image[None])[0] / 0)
+
+    with np.errstate(all="raise"):
+        assert work_of(column(refusing), made).images == 7  # as it says itself
     told = []
     seewhy.evaluate(
         vision, photos[:1], methods=["grad-cam"], metrics=["sparseness"], layer="4", told=lambda _, s: told.append(s)

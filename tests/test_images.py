@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from seewhy.errors import InputError, PhotoError
-from seewhy.images import Photo, is_photo, open_photo, open_photos
+from seewhy.images import Photo, is_photo, open_header, open_photo, open_photos
 from seewhy.preprocess import Geometry, Preprocess
 
 RNG = np.random.default_rng(0)
@@ -114,6 +114,46 @@ def test_exif_orientation(name, orientation):
     assert abs(found.astype(int) - SMOOTH).mean() <= LOSSY.get(name, 0)
     with Image.open(io.BytesIO(data)) as image:  # a PIL image that the user opened
         np.testing.assert_array_equal(pixels(image), found)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_header_has_the_size_of_the_upright_photo(tmp_path, name, orientation):
+    kind, options = FORMATS[name]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / name
+    path.write_bytes(encoded(Image.fromarray(stored(SMOOTH, orientation)), kind, exif=exif, **options))
+    photo, header = open_photo(path), open_header(path)
+    assert header.size == photo.size == photo.image.size[::-1]
+    assert (header.name, header.path) == (photo.name, photo.path)
+
+
+def test_a_header_needs_no_pixels(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for kind in ("JPEG", "WEBP"):
+        whole = encoded(Image.fromarray(NOISE.repeat(20, 0).repeat(20, 1)), kind, exif=exif)
+        path = tmp_path / kind
+        path.write_bytes(whole)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Image.Image, "convert", lambda *_: pytest.fail("the photo was decoded"))
+            patched.setattr(Image.Image, "transpose", lambda *_: pytest.fail("the photo was turned"))
+            assert open_header(path).size == (31 * 20, 24 * 20)
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(whole := encoded(Image.fromarray(NOISE.repeat(20, 0).repeat(20, 1)), "JPEG", exif=exif)[:9000])
+    assert len(whole) == 9000 and open_header(path).size == (31 * 20, 24 * 20)
+    with pytest.raises(PhotoError, match="truncated"):
+        open_photo(path)
+
+
+def test_a_header_of_what_is_no_file(tmp_path):
+    assert open_header(NOISE).size == open_header(Image.fromarray(NOISE)).size == (24, 31)
+    (tmp_path / "text.jpg").write_text("no photo")
+    for source, words in ((tmp_path / "none.jpg", "does not exist"), (tmp_path, "is a folder"),
+                          (tmp_path / "text.jpg", "is not an image"), ("http://x.org/a.jpg", "is a URL")):  # fmt: skip
+        with pytest.raises(PhotoError, match=words):
+            open_header(source)
 
 
 def test_a_16_bit_photo_is_turned_too():

@@ -246,7 +246,7 @@ def test_only_guided_passes_are_guided_and_the_model_keeps_no_hook():
     def both(capture: Capture):
         of = np.zeros(1, np.intp)
         for guided in (True, False):
-            kept[guided] = capture.again.gradients(capture.again.images, of, at_input=True, guided=guided).gradients
+            kept[guided] = capture.again.gradients(capture.again.images, of, at_input=True, guided=guided)
         return capture.gradients.abs().amax(2)
 
     torch.testing.assert_close(seewhy.explain(net, x, 1, method=both).maps, before)

@@ -5,7 +5,7 @@ An adapter is the file itself, called by the framework's root package: `adapters
 A third party's package brings its own by the entry points `seewhy.methods`, `seewhy.targets`, `seewhy.adapters`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -70,14 +70,17 @@ def as_method(method: str | Method | NamedMethod, options: Mapping[str, Any] | N
     else:
         function, name = method, getattr(method, "__name__", type(method).__name__)
     known = [p.name for p in signature(function).parameters.values() if p.kind is Parameter.KEYWORD_ONLY]
-    for option in options or {}:
+    own = "; the explainer's own are preprocess, labels, score, signed, fuse and augment"
+    refuse_unknown(f"the method {name!r}", known, options or {}, own)
+    return NamedMethod(name, function, dict(options or {}), method_info(function))
+
+
+def refuse_unknown(what: str, known: Sequence[str], options: Iterable[str], more: str = "") -> None:
+    """InputError for an option that something does not have, with those that it has."""
+    for option in options:
         if option not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
-            raise InputError(
-                f"the method {name!r} has no option {option!r}: {has}; the explainer's own are preprocess, "
-                "labels, score, signed, fuse and augment"
-            )
-    return NamedMethod(name, function, dict(options or {}), method_info(function))
+            raise InputError(f"{what} has no option {option!r}: {has}{more}")
 
 
 def spelled(name: str) -> str:

@@ -4,11 +4,11 @@ import io
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,21 @@ class Photo:
     image: Image.Image
     name: str
     path: Path | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.image.height, self.image.width
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of a photo that was not decoded: as a `Photo` has it."""
+
+    name: str
+    path: Path | None
+    size: tuple[int, int]
+    """(H, W) as a person sees it, upright."""
 
 
 def is_photo(source: object) -> bool:
@@ -53,12 +68,13 @@ def open_photo(source: Any) -> Photo:
     if isinstance(source, np.ndarray):
         return Photo(_to_rgb(_from_array(source), "array"), "array")
     if isinstance(source, Image.Image):
-        path = Path(name) if (name := getattr(source, "filename", "")) else None
-        return Photo(_to_rgb(source, "PIL image"), path.name if path else "PIL image", path)
+        origin = Path(name) if (name := getattr(source, "filename", "")) else None
+        return Photo(_to_rgb(source, "PIL image"), origin.name if origin else "PIL image", origin)
     if isinstance(source, bytes | bytearray):
-        return Photo(_read(io.BytesIO(source), "bytes", len(source)), "bytes")
+        return Photo(_read(io.BytesIO(source), "bytes", len(source), _to_rgb), "bytes")
     if isinstance(source, str | os.PathLike):
-        return _open_path(os.fspath(source))
+        image, path = _open_path(os.fspath(source), _to_rgb)
+        return Photo(image, path.name, path)
     raise PhotoError(
         f"expected a photo as a path, bytes, a PIL image or a NumPy array (h, w, 3), got {type(source).__name__}"
     )
@@ -74,10 +90,52 @@ def open_bytes(data: bytes, name: str, *, formats: tuple[str, ...] | None = None
     >>> open_bytes(png(Image.new("RGB", (8, 8))), "drawn", formats=("PNG",), pixels=64).image.size
     (8, 8)
     """
-    return Photo(_read(io.BytesIO(data), name, len(data), formats, pixels), name)
 
 
-def _open_path(name: str) -> Photo:
+    def within(image: Image.Image, name: str) -> Image.Image:
+        if pixels is not None and image.width * image.height > pixels:
+            raise LargePhotoError(
+                f"{name} is too large: {image.width} × {image.height} pixels, and at most {pixels} are taken"
+            )
+        return _to_rgb(image, name)
+
+    return Photo(_read(io.BytesIO(data), name, len(data), within, formats), name)
+
+
+_UPRIGHT_BY_HEADER = ("JPEG", "MPO", "WEBP")
+"""Formats whose header tells the size and how they are turned. A PNG may tell after its pixels, and a TIFF is turned by
+Pillow itself: these are decoded."""
+
+
+def open_header(source: Any) -> Header:
+    """The size of a photo as `open_photo` would show it; of JPEG and WebP files, no pixel is decoded.
+
+    Raises PhotoError where the header cannot be read; that what follows is damaged may only be seen by `open_photo`.
+
+    >>> open_header(np.zeros((2, 3), np.uint8)).size
+    (2, 3)
+    """
+    if isinstance(source, str | os.PathLike):
+        size, path = _open_path(os.fspath(source), _upright_size)
+        return Header(path.name, path, size)
+    photo = open_photo(source)
+    return Header(photo.name, photo.path, photo.size)
+
+
+def _upright_size(image: Image.Image, name: str) -> tuple[int, int]:
+    if image.format not in _UPRIGHT_BY_HEADER:
+        image = _to_rgb(image, name)
+        return image.height, image.width
+    turned = _orientation(image) in (5, 6, 7, 8)
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
+_T = TypeVar("_T")
+_Take = Callable[[Image.Image, str], _T]
+"""What is made of an image that was opened and not yet decoded, and of the name it goes by."""
+
+
+def _open_path(name: str, take: _Take[_T]) -> tuple[_T, Path]:
     if name.split(":", 1)[0].lower() in ("http", "https", "ftp", "s3", "gs", "data"):
         raise PhotoError(f"{name} is a URL: seewhy fetches nothing; download the photo and pass its path or bytes")
     path = Path(name)
@@ -85,7 +143,7 @@ def _open_path(name: str) -> Photo:
         if path.is_dir():
             raise PhotoError(f"{name} is a folder: name the photos in it, such as {path / '*.jpg'}")
         with path.open("rb") as file:
-            return Photo(_read(file, name, os.fstat(file.fileno()).st_size), path.name, path)
+            return _read(file, name, os.fstat(file.fileno()).st_size, take), path
     except FileNotFoundError:
         raise PhotoError(f"{name} does not exist") from None
     except PhotoError:
@@ -95,8 +153,8 @@ def _open_path(name: str) -> Photo:
 
 
 def _read(
-    file: Any, name: str, length: int, formats: tuple[str, ...] | None = None, pixels: int | None = None
-) -> Image.Image:
+    file: Any, name: str, length: int, take: _Take[_T], formats: tuple[str, ...] | None = None
+) -> _T:
     if length == 0:
         raise PhotoError(f"{name} is empty")
     try:
@@ -109,11 +167,7 @@ def _read(
     except Exception as error:
         raise _unreadable(name, error) from error
     with image:
-        if pixels is not None and image.width * image.height > pixels:
-            raise LargePhotoError(
-                f"{name} is too large: {image.width} × {image.height} pixels, and at most {pixels} are taken"
-            )
-        return _to_rgb(image, name)  # an animation opens at its first frame
+        return take(image, name)  # an animation opens at its first frame
 
 
 _pillow_lock = threading.Lock()

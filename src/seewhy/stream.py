@@ -17,6 +17,10 @@ T = TypeVar("T")
 MIB = 2**20
 MEMORY = 256.0
 """MiB that a chunk is reckoned to take, unless a method's option `memory` says otherwise."""
+CPU_MEMORY = 64.0
+"""The same on the CPU, where evaluation shows a model thousands of images. Larger batches gain nothing there, and what
+an operation of theirs gives is too large for the C library to keep: it is handed back to the system, and every page of
+the next one is fetched and cleared anew, which takes as long again as the arithmetic."""
 WORKING = 16
 """What a model holds while it runs, as a multiple of what goes in: 10 to 20 in a ResNet, where the first block is the
 widest. A guess is better than none: what the model holds is most of what a chunk takes."""
@@ -28,6 +32,15 @@ PATIENCE = 1.5
 
 
 # ---- how much at once ------------------------------------------------------------------------------------
+
+
+def memory_on(device: object) -> float:
+    """MiB of a chunk that is shown to a whole model on this device, as its arrays name it.
+
+    >>> memory_on("cpu"), memory_on("cuda:0")
+    (64.0, 256.0)
+    """
+    return CPU_MEMORY if "cpu" in str(device).lower() else MEMORY
 
 
 def rows_within(memory: float, goes_in: int, beside: int = 0, working: int = WORKING) -> int:

@@ -61,15 +61,6 @@ class Capture:
     """Further passes, for methods that change the input or the layer; None in a Capture made by hand."""
 
 
-@dataclass(frozen=True)
-class Variant:
-    """What one further pass tells: m changed images, or m copies of the layer's output that were changed."""
-
-    activations: Float[Array, "m c *s"]
-    gradients: Float[Array, "m k c *s"]
-    scores: Float[Array, "m k"]
-
-
 @runtime_checkable
 class MorePasses(Protocol):
     """Further passes through the model that was captured, asked the same questions, at the same layer.
@@ -89,8 +80,8 @@ class MorePasses(Protocol):
 
     def gradients(
         self, images: Float[Array, "m c *_"], of: Rows, *, at_input: bool = False, guided: bool = False
-    ) -> Variant:
-        """Activations, gradients and scores of changed images, at the captured layer or at the input.
+    ) -> Float[Array, "m k c *s"]:
+        """The gradients of the scores of changed images, with respect to the captured layer or to the input.
 
         `guided`: the gradient goes back through a ReLU only where it is positive (Springenberg et al. 2015, eq. in
         fig. 1c). Raises LayerError where the model has no ReLU to be guided at.

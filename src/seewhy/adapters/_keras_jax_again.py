@@ -35,7 +35,7 @@ from seewhy.adapters._keras_pass import Pass, Place, compiled, runner, steps
 from seewhy.adapters._layout import is_floating
 from seewhy.errors import LayerError
 from seewhy.stream import slices
-from seewhy.types import INPUT, Gradients, Rows, Variant
+from seewhy.types import INPUT, Gradients, Rows
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,11 @@ class Again:
     def scores(self, images: Any, of: Rows) -> Any:
         return self._passed(replace(self.this, places=(), gradients=False, guided=False), images, of).scores
 
-    def gradients(self, images: Any, of: Rows, *, at_input: bool = False, guided: bool = False) -> Variant:
+    def gradients(self, images: Any, of: Rows, *, at_input: bool = False, guided: bool = False) -> Any:
         places = (Place(INPUT, INPUT, self.this.batch.channels_last),) if at_input else self.this.places
         found = self._passed(replace(self.this, places=places, gradients=True, guided=guided), images, of)
-        return Variant(found.activations[0], found.gradients[0] if found.gradients else None, found.scores)
+        assert found.gradients
+        return found.gradients[0]
 
     def tail(self, activations: Any, of: Rows) -> Any:
         run, facts = self._ready("tail", lambda tail: tail, activations, of)

@@ -28,7 +28,7 @@ from seewhy.adapters._keras_tensorflow_graph import (
 from seewhy.adapters._keras_tensorflow_question import Facts, Question, asked, derivatives, full_precision
 from seewhy.errors import LayerError
 from seewhy.stream import slices
-from seewhy.types import INPUT, Gradients, Rows, Variant
+from seewhy.types import INPUT, Gradients, Rows
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Again:
         question, _ = self._passed(replace(self.this, places=(), gradients=False, guided=False), images, of)
         return np.asarray(question.scores)
 
-    def gradients(self, images: Any, of: Rows, *, at_input: bool = False, guided: bool = False) -> Variant:
+    def gradients(self, images: Any, of: Rows, *, at_input: bool = False, guided: bool = False) -> Any:
         places = (Place(INPUT, INPUT, self.this.batch.channels_last),) if at_input else self.this.places
-        question, found = self._passed(replace(self.this, places=places, gradients=True, guided=guided), images, of)
-        return Variant(found.activations[0], found.gradients[0], np.asarray(question.scores))
+        _, found = self._passed(replace(self.this, places=places, gradients=True, guided=guided), images, of)
+        return found.gradients[0]
 
     def tail(self, activations: Any, of: Rows) -> Any:
         graph, flat, rows = self._graph("tail", _tail, activations, of)

@@ -21,7 +21,7 @@ from seewhy.adapters._torch_pass import Pass, Point, Run, at_layer, run
 from seewhy.adapters._torch_precision import Autocast
 from seewhy.errors import LayerError
 from seewhy.outputs import before_heads, map_arrays
-from seewhy.types import Rows, Variant
+from seewhy.types import Rows
 
 LARGE = 128
 """Pixels along the shorter side from which channels-last in memory is faster."""
@@ -48,15 +48,14 @@ class Again:
         with self._ready(gradients=False):
             return self._asked(self._run([], images, of, gradients=False), of).detach()
 
-    def gradients(self, images: Tensor, of: Rows, *, at_input: bool = False, guided: bool = False) -> Variant:
+    def gradients(self, images: Tensor, of: Rows, *, at_input: bool = False, guided: bool = False) -> Tensor:
         point = self.this.input if at_input else self.point
         with self._ready(gradients=True):
             found = self._run([point], images, of, gradients=True)
             scores = self._asked(found, of)
             [slopes] = gradients_at(scores, found.activations, [point], guided=guided)
-        [activations] = found.activations
-        turned = point.is_channels_last(activations)
-        return Variant(full(first(activations.detach(), turned)), first(slopes, turned, axis=2), scores.detach())
+        turned = point.is_channels_last(found.activations[0])
+        return first(slopes, turned, axis=2)
 
     def tail(self, activations: Tensor, of: Rows) -> Tensor:
         with self._ready(gradients=False):

@@ -4,7 +4,7 @@ import contextlib
 import json as json_format
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from seewhy import catalog
+from seewhy.catalog import NamedMethod
 from seewhy.cli import _report
 from seewhy.cli._paths import Paths
 from seewhy.explanation import Explanation
@@ -67,9 +67,9 @@ def stdout_for_results_only() -> contextlib.AbstractContextManager[Any]:
     return contextlib.redirect_stdout(sys.stderr)
 
 
-def say_costs(methods: list[str]) -> None:
+def say_costs(methods: Sequence[NamedMethod]) -> None:
     """Say before the work starts which methods will take long."""
-    slow = [name for name in methods if catalog.about(name).cost == "many passes"]
+    slow = [method.name for method in methods if method.info.cost == "many passes"]
     if slow:
         _report.note(f"{', '.join(slow)}: many passes through the model for each photo")
 

@@ -1,9 +1,9 @@
 """What the options of a command ask for, as targets."""
 
-import re
 from typing import Any
 
 import seewhy
+from seewhy.cli._options import as_class
 from seewhy.errors import InputError, TargetError
 
 
@@ -15,18 +15,23 @@ def wanted_targets(target: list[str] | None, top: int | None, *, negative: bool,
     """
     if target and top is not None:
         raise InputError("--target and --top say two things: give one of them")
-    items: list[Any] = [_item(item) for item in target or ()]
+    items: list[Any] = [as_class(item) for item in target or ()]
     if len(set(items)) < len(items):
         raise TargetError(f"a target is given twice: {', '.join(target or ())}")
     if top is not None:
         items = [seewhy.top(top)]
     items = items or [None]
     if versus is not None:
-        items = [seewhy.class_difference(item, _item(versus)) for item in items]
+        items = [seewhy.class_difference(item, as_class(versus)) for item in items]
     if negative:
         items = [seewhy.negative(item) for item in items]
     return items if target else items[0]
 
 
-def _item(given: str) -> int | str:
-    return int(given) if re.fullmatch(r"-?\d+", given) else given
+def wanted_target(target: str | None) -> Any:
+    """The one --target of a command that takes one; None where it is not given.
+
+    >>> wanted_target("282"), wanted_target(None)
+    (282, None)
+    """
+    return None if target is None else as_class(target)

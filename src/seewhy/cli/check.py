@@ -11,10 +11,21 @@ from rich.table import Table
 import seewhy
 from seewhy import catalog
 from seewhy.cli import _report
-from seewhy.cli._options import Device, Model, Trust, Weights, as_options
+from seewhy.cli._options import (
+    Device,
+    Layer,
+    Method,
+    MethodOptions,
+    Model,
+    Seed,
+    Target,
+    Trust,
+    Weights,
+    as_options,
+)
 from seewhy.cli._paths import Paths
 from seewhy.cli._photos import say_costs, stdout_for_results_only
-from seewhy.cli._wanted import wanted_targets
+from seewhy.cli._wanted import wanted_target
 from seewhy.evaluate.check import Check
 from seewhy.images import open_photo
 
@@ -24,15 +35,11 @@ COLOURS = {"passed": "green", "doubtful": "yellow", "failed": "red"}
 def check(
     photo: Annotated[str, typer.Argument(metavar="PHOTO", help="A file: JPEG, PNG, WebP, TIFF, BMP, GIF.")],
     model: Model = "lite0",
-    target: Annotated[
-        str | None, typer.Option("--target", "-t", metavar="LABEL|INDEX", help="What is explained. [the best class]")
-    ] = None,
-    method: Annotated[str, typer.Option(metavar="M", help="How; `seewhy methods` lists them.")] = "grad-cam",
-    layer: Annotated[str | None, typer.Option(metavar="L", help="Where; `seewhy layers` lists them. [found]")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("--option", "-O", metavar="NAME=VALUE", help="An option of the method.")
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of all that is drawn by chance.")] = 0,
+    target: Target = None,
+    method: Method = "grad-cam",
+    layer: Layer = None,
+    option: MethodOptions = None,
+    seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="PATH", help="Draw the map beside what it was held against.")
     ] = None,
@@ -49,13 +56,13 @@ def check(
     With --json the object has the keys photo, model, method, layer, target, verdict (the worst) and findings (name,
     value, verdict, references, details, sentence).
     """
-    wanted = wanted_targets([target] if target is not None else None, None, negative=False, versus=None)
+    wanted = wanted_target(target)
     chosen = catalog.as_method(method, as_options(option))
     opened = open_photo(photo)
     path = None if out is None else Paths([photo], out, archives=False).of(photo)
     with stdout_for_results_only():
         vision = seewhy.load(model, device=device, weights=weights, trust=trust)
-    say_costs([chosen.name])
+    say_costs([chosen])
     with stdout_for_results_only():
         found = seewhy.check(vision, opened, wanted, method=method, layer=layer, seed=seed, **chosen.options)
         written = None if path is None else found.save(path)

@@ -4,40 +4,64 @@ import json as json_format
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 from rich.markup import escape
 from rich.table import Table as Drawn
 
 import seewhy
 from seewhy.cli import _report
-from seewhy.cli._options import Device, Model, Trust, Weights
+from seewhy.cli._options import (
+    Device,
+    Layer,
+    Methods,
+    Model,
+    Photos,
+    Seed,
+    Target,
+    Trust,
+    Weights,
+    as_classes,
+    as_named,
+)
 from seewhy.cli._photos import stdout_for_results_only
-from seewhy.cli._wanted import wanted_targets
-from seewhy.errors import SaveError
-from seewhy.evaluate._drawing import shades
+from seewhy.cli._wanted import wanted_target
+from seewhy.errors import InputError, SaveError
+from seewhy.evaluate._showing import counted, headings, rows
 from seewhy.evaluate.run import METHODS
 from seewhy.evaluate.table import Table
 
+UNLESS_TOLD = ",".join(METHODS)
+
 
 def evaluate(
-    photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="Files: JPEG, PNG, WebP, TIFF, BMP, GIF.")],
+    photos: Photos,
     model: Model = "lite0",
-    methods: Annotated[str, typer.Option(metavar="M,M", help="Which; `seewhy methods` lists them.")] = ",".join(
-        METHODS
-    ),
+    methods: Methods = UNLESS_TOLD,
     metrics: Annotated[
-        str | None, typer.Option(metavar="M,M", help="Which; `seewhy metrics` lists them. [those that fit]")
+        str | None,
+        typer.Option(
+            metavar="M,M",
+            help="Which, with options as insertion:step=3584; `seewhy metrics` lists them. [those that fit]",
+        ),
     ] = None,
-    target: Annotated[
-        str | None, typer.Option("--target", "-t", metavar="LABEL|INDEX", help="What is explained. [the best class]")
-    ] = None,
-    layer: Annotated[str | None, typer.Option(metavar="L", help="Where; `seewhy layers` lists them. [found]")] = None,
+    target: Target = None,
+    layer: Layer = None,
     boxes: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Where the objects are: COCO's JSON, VOC's XML, or masks.")
     ] = None,
-    memory: Annotated[float, typer.Option(metavar="MIB", help="What may be shown to the model at once.")] = 256.0,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of all that is drawn by chance.")] = 0,
+    classes: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help='The model\'s names of annotated classes: JSON, {"cat": ["tabby", 282]}.'),
+    ] = None,
+    of_class: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="NAME=LABEL", help="As in --classes; may be repeated; NAME= for none."),
+    ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(metavar="MIB", help="What may be shown to the model at once. [64 on the CPU, else 256]"),
+    ] = None,
+    seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Write table.csv, table.json and table.png.")
     ] = None,
@@ -48,13 +72,21 @@ def evaluate(
 ) -> None:
     """Measure methods on photos: which explains this model best?
 
+    Methods and metrics take their options after colons, such as --metrics insertion:step=3584,deletion:step=3584, and
+    one may stand there several times with others, such as road:order=morf,road:order=lerf.
+
     RandomCAM and the image's centre are always there as controls. With --out, what every photo gave is kept in
     table.json as it comes: the same command goes on where it was interrupted, and adds photos that are new. A folder
     in which something else was asked is refused.
     """
     if out is not None and out.suffix and not out.is_dir():
         raise SaveError(f"{out}: expected a folder, for table.csv, table.json and table.png")
-    wanted = wanted_targets([target] if target is not None else None, None, negative=False, versus=None)
+    wanted = wanted_target(target)
+    named = as_named(methods, "score-cam:channels=32")
+    measured = None if metrics is None else as_named(metrics, "insertion:step=3584")
+    mapped = as_classes(classes, of_class)
+    if mapped is not None and boxes is None:
+        raise InputError("--classes and --class say what the classes of annotations are: give --boxes too")
     if out is not None:
         _report.make_folder(out)
     try:
@@ -63,11 +95,12 @@ def evaluate(
             table = seewhy.evaluate(
                 vision,
                 photos,
-                wanted[0] if isinstance(wanted, list) else wanted,
-                methods=_listed(methods),
-                metrics=None if metrics is None else _listed(metrics),
+                wanted,
+                methods=named,
+                metrics=measured,
                 layer=layer,
                 boxes=boxes,
+                classes=mapped,
                 memory=memory,
                 seed=seed,
                 state=None if out is None else out / "table.json",
@@ -94,25 +127,18 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _listed(given: str) -> list[str]:
-    return [name.strip() for name in given.split(",") if name.strip()]
-
-
 def _tell(what: str, seconds: float) -> None:
     minutes = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{max(seconds, 1):.0f} seconds"
     _report.note(f"{what}: about {minutes}")
 
 
 def _print(table: Table) -> None:
-    values = table.values()
-    good = shades(values, [c.better for c in table.columns])
-    signs = {"higher": "^", "lower": "v", "neither": ""}
-    drawn = Drawn("method", *(f"{c.title} {signs[c.better]}".rstrip() for c in table.columns), box=None, pad_edge=False)
-    for method, row, shade in zip(table.methods, values, good, strict=True):
-        cells = ["" if np.isnan(v) else f"{v:.3g}" for v in row]
-        styled = [f"[bold green]{c}[/]" if s == 1 else c for c, s in zip(cells, shade, strict=True)]
-        drawn.add_row(f"{method} (control)" if method in table.controls else method, *styled)
+    better = [c.better for c in table.columns]
+    heads = headings(table.metrics, better, {"higher": "^", "lower": "v", "neither": ""})
+    drawn = Drawn("method", *map(escape, heads), box=None, pad_edge=False)
+    for row in rows(table.values(), table.methods, table.controls, better):
+        cells = [f"[bold green]{cell.text}[/]" if cell.best else cell.text for cell in row.cells]
+        drawn.add_row(escape(row.name), *cells)
     _report.out().print(drawn)
-    _report.out().print(
-        f"{table.counted()} photos, {escape(table.model)}; ^ higher is better, v lower; the best in bold"
-    )
+    photos = counted(table.counted(), "photo")
+    _report.out().print(f"{photos}, {escape(table.model)}; ^ higher is better, v lower; the best in bold")

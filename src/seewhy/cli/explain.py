@@ -9,7 +9,22 @@ import typer
 
 import seewhy
 from seewhy import catalog
-from seewhy.cli._options import Device, Model, Trust, Weights, as_layer, as_options
+from seewhy.cli._options import (
+    Device,
+    JsonLines,
+    Layer,
+    Method,
+    MethodOptions,
+    Model,
+    Photos,
+    Signed,
+    Targets,
+    Top,
+    Trust,
+    Weights,
+    as_layer,
+    as_options,
+)
 from seewhy.cli._paths import Paths
 from seewhy.cli._photos import explain_each, say_costs, stdout_for_results_only
 from seewhy.cli._wanted import wanted_targets
@@ -40,20 +55,13 @@ class Style(StrEnum):
 
 
 def explain(
-    photos: Annotated[list[str], typer.Argument(metavar="PHOTO", help="Files: JPEG, PNG, WebP, TIFF, BMP, GIF.")],
+    photos: Photos,
     model: Model = "lite0",
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target", "-t", metavar="LABEL|INDEX", help="What to explain; may be repeated. [the best class]"
-        ),
-    ] = None,
-    top: Annotated[int | None, typer.Option(metavar="K", help="Explain the K best classes.")] = None,
-    method: Annotated[str, typer.Option(metavar="M", help="How; `seewhy methods` lists them.")] = "grad-cam",
-    layer: Annotated[str | None, typer.Option(metavar="L", help="Where; `seewhy layers` lists them. [found]")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("--option", "-O", metavar="NAME=VALUE", help="An option of the method.")
-    ] = None,
+    target: Targets = None,
+    top: Top = None,
+    method: Method = "grad-cam",
+    layer: Layer = None,
+    option: MethodOptions = None,
     layers: Annotated[
         str | None, typer.Option(metavar="L,L|all", help="Several layers side by side; all: one of each resolution.")
     ] = None,
@@ -65,9 +73,7 @@ def explain(
     versus: Annotated[
         str | None, typer.Option(metavar="LABEL|INDEX", help="Explain what tells the class from this one.")
     ] = None,
-    signed: Annotated[
-        bool, typer.Option("--signed", help="Draw what speaks for the class in red, and what against in blue.")
-    ] = False,
+    signed: Signed = False,
     score: Annotated[
         Score, typer.Option(help="The number before a final softmax, or what the model returns.")
     ] = Score.logit,
@@ -80,9 +86,7 @@ def explain(
     device: Device = None,
     weights: Weights = None,
     trust: Trust = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="One JSON object for each photo on stdout, nothing else.")
-    ] = False,
+    json: JsonLines = False,
 ) -> None:
     """Explain photos: print what the model sees, and write <stem>_cam.jpg for each.
 
@@ -114,7 +118,7 @@ def explain(
             **chosen.options,
         )
         explainer.check(wanted)
-    say_costs([chosen.name])
+    say_costs([chosen])
     ask = explainer if layers is None or fuse is not None else explainer.each
     explain_each(photos, lambda photo: ask(photo, wanted), paths, look, model=model, json=json)
 

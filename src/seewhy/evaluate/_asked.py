@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from seewhy.errors import InputError, PhotoError, SeewhyError, TargetError
-from seewhy.evaluate.annotations import Mapped, Truths, read_truths
-from seewhy.evaluate.table import Column, column
+from seewhy.evaluate._columns import Column, column
+from seewhy.evaluate.annotations import AnyPhoto, Mapped, Truths, read_truths
 from seewhy.explain import Explainer
-from seewhy.images import Photo, open_photo
+from seewhy.images import Photo, open_header
 from seewhy.measure import Need, Truth
 from seewhy.outputs import is_array
 from seewhy.targets._forms import as_rows, as_target
@@ -81,11 +81,11 @@ def annotations_of(
     """What `boxes` say; a photo that cannot be opened costs no other, it is named where it is measured."""
     if boxes is None:
         return None
-    opened: dict[int, Photo] = {}
+    opened: dict[int, AnyPhoto] = {}
     failed: list[PhotoError] = []
     for i, given in enumerate(shown):
         try:
-            opened[i] = open_photo(given.image)
+            opened[i] = open_header(given.image)
         except PhotoError as error:
             failed.append(error)
     if not opened:

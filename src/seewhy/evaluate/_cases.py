@@ -9,16 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from seewhy.catalog import NamedMethod
-from seewhy.errors import OutputError
 from seewhy.evaluate._model import AskedModel
+from seewhy.evaluate._passes import asked_of_copy, drawn_anew, with_images
 from seewhy.explain import Explainer
 from seewhy.explanation import Explanation
 from seewhy.inputs import Inputs
 from seewhy.maps import to_numpy, upsample
 from seewhy.measure import Case, Need, Truth
-from seewhy.preprocess import Geometry
 from seewhy.stream import rows_within, slices
-from seewhy.view import View
 
 SHARES = (1 / 3, 2 / 3, 1.0)
 """How much of the weights is drawn anew, from the top down, for the metrics of randomisation."""
@@ -32,7 +30,8 @@ class Setting:
 
     explainer: Explainer
     methods: Sequence[NamedMethod]
-    memory: float
+    memory: float | None = None
+    """In MiB, what is shown to the model at once; None: what suits the device."""
     seed: int = 0
     randomised: tuple[Explainer, ...] = ()
     """For models whose weights were drawn anew, more and more; none where no metric wants them."""
@@ -40,8 +39,7 @@ class Setting:
 
 def randomised(explainer: Explainer, seed: int) -> tuple[Explainer, ...]:
     """The explainer for copies of the model with weights drawn anew; InputError where it cannot be copied."""
-    adapter, net = explainer.adapter, explainer.net
-    return tuple(explainer.with_net(adapter.randomised(net, share, seed)) for share in SHARES)
+    return tuple(drawn_anew(explainer, share, seed) for share in SHARES)
 
 
 @dataclass(frozen=True)
@@ -77,10 +75,8 @@ def _case(setting: Setting, photo: Prepared, method: NamedMethod, needs: Collect
     seconds = time.perf_counter() - start
     drawn = []
     for by in setting.randomised if "randomised" in needs else ():
-        try:
-            drawn.append(laid(explained(by, [model.asked]), space)[0, 0])
-        except OutputError:  # weights drawn by chance may well overflow: that stage says nothing
-            continue
+        if (by_copy := asked_of_copy(by, photo.inputs, [[model.asked]], [method])) is not None:  # else it says nothing
+            drawn.append(laid(by_copy[0], space)[0, 0])
     others = model.others(OTHERS) if "scores of classes" in needs else []
     score, probability = model.clean
     return Case(
@@ -122,10 +118,6 @@ class _Explain:
         return np.concatenate([np.zeros((0, *images.shape[2:]), np.float32), *parts])
 
     def _evidence(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        adapter, net = self.explainer.adapter, self.explainer.net
-        m, space = len(images), images.shape[2:]
-        placed = adapter.vary(net, self.inputs.placed, images, np.zeros(m, np.intp))
-        whole = Geometry(tuple(space), tuple((0.0, float(length)) for length in space))
-        inputs = Inputs(placed, (View(whole, None),) * m, True)
-        [[found]] = self.explainer.ask_prepared(inputs, [[self.model.asked]] * m, [self.method])
-        return laid(found, space)[:, 0]
+        inputs = with_images(self.explainer, self.inputs, images)
+        [[found]] = self.explainer.ask_prepared(inputs, [[self.model.asked]] * len(images), [self.method])
+        return laid(found, images.shape[2:])[:, 0]

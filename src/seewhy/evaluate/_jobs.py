@@ -11,15 +11,14 @@ import numpy as np
 from seewhy.errors import InputError, SeewhyError
 from seewhy.evaluate._asked import Annotations, Shown
 from seewhy.evaluate._cases import Prepared, Setting
+from seewhy.evaluate._columns import Column
 from seewhy.evaluate._model import AskedModel, ask_model
+from seewhy.evaluate._passes import with_images
 from seewhy.evaluate._tiles import cells, groups, tile
-from seewhy.evaluate.table import Column
 from seewhy.inputs import Inputs
 from seewhy.measure import Need
-from seewhy.preprocess import Geometry
 from seewhy.targets._forms import as_target
 from seewhy.types import Target
-from seewhy.view import View
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,7 @@ class Run:
         members = [self.inputs(i) for i in quad]
         tiled = tile([np.asarray(explainer.adapter.pictures(one.placed)(0), np.float32) for one in members])
         h, w = tiled.shape[1:]
-        placed = explainer.adapter.vary(explainer.net, members[0].placed, tiled[None], np.zeros(1, np.intp))
-        inputs = Inputs(placed, (View(Geometry((h, w), ((0.0, h), (0.0, w))), None),), True)
+        inputs = with_images(explainer, members[0], tiled[None])
         return [
             Prepared(self.shown[i].name, inputs, self._ask(inputs, as_target(index)), truth, self._seed("grid"))
             for (i, index), truth in zip(quad.items(), cells(h, w), strict=True)

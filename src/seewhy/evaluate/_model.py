@@ -9,13 +9,14 @@ import numpy.typing as npt
 from array_api_compat import array_namespace, device
 
 from seewhy.errors import TargetError
+from seewhy.evaluate._passes import same_again
 from seewhy.explain import Explainer
 from seewhy.inputs import Inputs
 from seewhy.maps import to_numpy
 from seewhy.measure import Asked
 from seewhy.outputs import class_scores, looks_like_probabilities, namespace
-from seewhy.stream import MEMORY, rows_within, slices
-from seewhy.targets._forms import Question, as_rows, as_target
+from seewhy.stream import memory_on, rows_within, slices
+from seewhy.targets._forms import Question, as_rows
 from seewhy.types import INPUT, BoundTarget, Capture, Rows, Scores, Target
 
 Kind = Literal["as they are", "sigmoid", "softmax"]
@@ -58,12 +59,11 @@ class AskedModel:
     target: BoundTarget
     kind: Kind | None
     """None where there are no probabilities."""
-    memory: float = MEMORY
+    memory: float
 
     @property
     def asked(self) -> Target:
-        """The same target again, whatever other passes predict."""
-        return as_target(self.target.score if self.target.index is None else self.target.index)
+        return same_again(self.target)
 
     @cached_property
     def image(self) -> npt.NDArray[np.float32]:
@@ -100,8 +100,11 @@ class AskedModel:
         return np.concatenate(found)
 
 
-def ask_model(explainer: Explainer, inputs: Inputs, target: Any, memory: float = MEMORY) -> AskedModel:
-    """One clean pass over a single photo; from it the model can be asked about changed ones."""
+def ask_model(explainer: Explainer, inputs: Inputs, target: Any, memory: float | None = None) -> AskedModel:
+    """One clean pass over a single photo; from it the model can be asked about changed ones.
+
+    `memory` bounds, in MiB, what is shown to the model at once; None: what suits the device.
+    """
     rows = as_rows(target, 1)
     numbers = _Numbers(Question(rows, lambda classes: explainer.labels, explainer.adapter.classes_last(explainer.net)))
     [capture] = explainer.adapter.capture(
@@ -112,6 +115,7 @@ def ask_model(explainer: Explainer, inputs: Inputs, target: Any, memory: float =
         raise TargetError(f"one target is measured for each photo, got {', '.join(target.label for target in bound)}")
     numbers.question.settle(capture.outputs)
     numbers.kind = _kind(capture, explainer.logit)
+    memory = memory_on(device(capture.activations)) if memory is None else memory
     return AskedModel(capture, numbers.question.bound[0][0], numbers.kind, memory)
 
 

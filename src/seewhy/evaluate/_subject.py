@@ -11,6 +11,7 @@ from array_api_compat import array_namespace
 from seewhy.catalog import NamedMethod
 from seewhy.compare import Asked, Comparer, named
 from seewhy.errors import InputError, LayerError, OutputError
+from seewhy.evaluate._passes import asked_of_copy, drawn_anew, same_again, with_images
 from seewhy.explain import Explainer
 from seewhy.explanation import Explanation
 from seewhy.inputs import Inputs
@@ -44,7 +45,7 @@ class Subject:
     def target(self) -> Any:
         """The same target again, whatever other passes predict."""
         [[bound]] = self.main.targets
-        return bound.score if bound.index is None else bound.index
+        return same_again(bound)
 
     @property
     def probability(self) -> float | None:
@@ -55,20 +56,13 @@ class Subject:
 
         None where its scores or maps are not finite. Raises InputError where the model cannot be copied.
         """
-        explainer = self.explainer
-        copy = explainer.with_net(explainer.adapter.randomised(explainer.net, share, seed))
-        try:
-            found = copy.ask_prepared(self.inputs, self.target, [self.method, *_controls()])
-        except OutputError:
-            return None
-        return [part for [part] in found]
+        copy = drawn_anew(self.explainer, share, seed)
+        return asked_of_copy(copy, self.inputs, self.target, [self.method, *_controls()])
 
     def disturbed(self, images: npt.NDArray[np.float32]) -> Explanation:
         """The method asked of other images (m, c, h, w), in one batch."""
-        explainer, rows = self.explainer, np.zeros(len(images), np.intp)
-        placed = explainer.adapter.vary(explainer.net, self.inputs.placed, images, rows)
-        inputs = Inputs(placed, self.inputs.views * len(images), True)
-        [[found]] = explainer.ask_prepared(inputs, self.target, [self.method])
+        inputs = with_images(self.explainer, self.inputs, images)
+        [[found]] = self.explainer.ask_prepared(inputs, [self.target] * len(images), [self.method])
         return found
 
 

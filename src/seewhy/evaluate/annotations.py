@@ -7,18 +7,22 @@ from functools import reduce
 from math import ceil, floor
 from os import PathLike
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 import numpy as np
 
 from seewhy.errors import InputError, SeewhyError
 from seewhy.evaluate._readers import Annotated, Edges, Page, read_pages, sized, turned
-from seewhy.images import Photo
+from seewhy.images import Header, Photo
 from seewhy.maps import Box, box_around, segments
 from seewhy.measure import Truth
 from seewhy.types import Classes, fold_label
 
 Mapped = Mapping[str, str | int | Sequence[str | int]]
 """From a class of the annotations to the classes of the model that are meant, by name or index; to () for none."""
+
+AnyPhoto: TypeAlias = Photo | Header
+"""A photo, of which only the name, the path and the size are read."""
 
 _SLACK = 1.0
 """How far a box may reach beyond its photo, in pixels: some tools count from 0 and others from 1."""
@@ -67,13 +71,15 @@ class Truths:
 
 def read_truths(
     path: str | PathLike[str],
-    photos: Sequence[Photo],
+    photos: Sequence[AnyPhoto],
     names: Sequence[str] | None,
     *,
     classes: Mapped | None = None,
     skip_unknown: bool = False,
 ) -> Truths:
     """What annotations say of photos, in the words of a model whose classes are called `names`.
+
+    `photos` are those that `seewhy.images.open_header` or `open_photo` gives; no pixel of them is needed.
 
     COCO's JSON (boxes; polygons and run lengths as masks; crowds are left out), Pascal VOC's XML (a file, or a folder
     of them; objects marked difficult count), or a folder of masks as PNG, one for each photo by its stem, where what
@@ -104,7 +110,7 @@ def read_truths(
     source = str(path)
     pages = read_pages(Path(path))
     found = tuple(_pages_of(photos, pages, source))
-    sizes = tuple((photo.image.height, photo.image.width) for photo in photos)
+    sizes = tuple(photo.size for photo in photos)
     known = _known([*pages], found, names, classes or {}, skip_unknown, source)
     kept = tuple(_without_unknown(page, known) for page in found)
     wrong = [line for page, size in zip(kept, sizes, strict=True) for line in _wrong(page, size)]
@@ -123,7 +129,7 @@ def read_truths(
 # ---- which page is a photo's ------------------------------------------------------------------------------
 
 
-def _pages_of(photos: Sequence[Photo], pages: Sequence[Page], source: str) -> list[Page]:
+def _pages_of(photos: Sequence[AnyPhoto], pages: Sequence[Page], source: str) -> list[Page]:
     named: dict[str, list[Page]] = defaultdict(list)
     for page in pages:
         named[page.photo.name].append(page)
@@ -145,7 +151,7 @@ def _pages_of(photos: Sequence[Photo], pages: Sequence[Page], source: str) -> li
     return found
 
 
-def _one(candidates: Sequence[Page], photo: Photo, source: str) -> Page:
+def _one(candidates: Sequence[Page], photo: AnyPhoto, source: str) -> Page:
     """The one that is meant, where several photos have this file name: the one whose folders are the photo's."""
     if len(candidates) == 1:
         return candidates[0]
@@ -195,8 +201,9 @@ def _known(
     if unknown:
         raise InputError(
             _listed(f"{source} has classes that the model does not know by these names:", unknown)
-            + "\nname them in the file as the model does, or say in Python which of the model's classes are meant: "
-            + 'classes={"cat": ["tabby", 282]}), or () for none'
+            + "\nname them in the file as the model does, or say which of the model's classes are meant, "
+            + 'classes={"cat": ["tabby", 282], "person": ()}; on the command line, --class cat=tabby --class cat=282 '
+            + "--class person="
         )
     return known
 

@@ -1,7 +1,6 @@
 """Measure methods on photos: read from top to bottom, from what was asked to the table."""
 
-import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seewhy.compare import Asked, Comparer, named
-from seewhy.errors import InputError, LayerError, SaveError, SeewhyError, UnknownNameError
+from seewhy.errors import InputError, LayerError, SeewhyError
 from seewhy.evaluate._asked import (
     annotations_of,
     columns_of,
@@ -20,14 +19,18 @@ from seewhy.evaluate._asked import (
     sorted_out,
     targets_of,
 )
-from seewhy.evaluate._cases import SHARES, Prepared, Setting, cases, randomised
+from seewhy.evaluate._cases import Prepared, Setting, cases, randomised
+from seewhy.evaluate._columns import Column
 from seewhy.evaluate._controls import CONTROLS, with_controls
+from seewhy.evaluate._estimate import estimate
 from seewhy.evaluate._jobs import Job, Run, jobs_of, missing_of
+from seewhy.evaluate._showing import counted
+from seewhy.evaluate._state import check_state, is_about, resumed
 from seewhy.evaluate.annotations import Mapped
-from seewhy.evaluate.table import Column, Measured, Table, difference, open_table
+from seewhy.evaluate.table import Measured, Table
 from seewhy.measure import Case
 from seewhy.options import check_seed
-from seewhy.stream import MEMORY, rows_within, run, silent
+from seewhy.stream import rows_within, run, silent
 
 METHODS = ("grad-cam", "grad-cam-plus-plus", "hires-cam", "layer-cam", "xgrad-cam", "eigen-cam", "ablation-cam")
 """Which are measured unless told."""
@@ -53,7 +56,7 @@ def evaluate(
     layer: Any = None,
     boxes: str | Path | None = None,
     classes: Mapped | None = None,
-    memory: float = MEMORY,
+    memory: float | None = None,
     seed: int = 0,
     state: str | Path | None = None,
     told: Told | None = None,
@@ -69,10 +72,11 @@ def evaluate(
 
     `boxes` are annotations (COCO's JSON, Pascal VOC's XML, a folder of masks; see
     `seewhy.evaluate.annotations.read_truths`), `classes` which classes of the model theirs stand for. `memory` bounds
-    what is shown to the model at once, in MiB. `seed` is that of all that is drawn by chance, together with the photo's
-    name. `state` is a JSON file that is written after every photo; where it is there already, what it holds of these
-    photos is not measured again, so that an interrupted run goes on from there. It is refused where it was asked
-    something else (targets and functions count as the same where they are written the same). `told` is called before
+    what is shown to the model at once, in MiB; unless told, 64 on the CPU, where more is slower, and 256 elsewhere.
+    `seed` is that of all that is drawn by chance, together with the photo's name. `state` is a JSON file, written
+    after every photo; where it is there already, what it holds of these photos is not measured again, so that an
+    interrupted run goes on from there. It is refused where it was asked something else (targets and functions count as
+    the same where they are written the same). `told` is called before
     the work starts, with the seconds that it is likely to take. `options` are those of `Explainer`.
 
     What cannot be measured is named before anything is run: InputError, UnknownNameError, TargetError. A photo, a
@@ -86,8 +90,9 @@ def evaluate(
     (('grad-cam', 'random-cam', 'image-centre'), ('sparseness', 'deletion'), (3, 2))
     """
     check_seed(seed)
-    rows_within(memory, 1)
-    _check_state(state)
+    if memory is not None:
+        rows_within(memory, 1)
+    check_state(state)
     comparer = Comparer(model, with_controls(named(methods)), layer, **options)
     explainer, names = comparer.explainer, tuple(comparer.names)
     if explainer.fuse is not None or isinstance(layer, list | tuple) or layer == "all":
@@ -121,15 +126,15 @@ def evaluate(
     words = question(explainer, target, layer, boxes, classes, seed, options.get("augment"), by_name)
     of_photos = {given.name: "; ".join(map(said, row)) for given, row in zip(shown, targets, strict=True)}
     table = Table(explainer.model_name, names, controls, tuple(columns), {}, left_out, {}, words, of_photos)
-    kept = _resumed(table, state)
+    kept = resumed(table, state)
     left = [job for job in jobs if job.name not in kept.measured]
     if left and first is not None and (told is not None or any(c.name == "seconds" for c in columns)):
         for _ in cases(asked.setting, first, ()):  # what is found or compiled once is no part of any photo's seconds
             pass
     if told is not None and left:
-        told(
-            f"{len(shown)} photos, {len(apart)} methods, {len(columns)} metrics", _estimate(asked.setting, first, left)
-        )
+        sizes = {"photo": len(shown), "method": len(apart), "metric": len(columns)}
+        what = ", ".join(counted(number, one) for one, number in sizes.items())
+        told(what, estimate(asked.setting, first, left))
     measured, errors = dict(kept.measured), dict(kept.errors)
 
     def one(part: slice) -> None:
@@ -145,47 +150,30 @@ def evaluate(
     for _ in run(len(left), 1, one, "measuring"):
         pass
     mine = {job.name for job in jobs}  # a state may hold other photos too
-    return replace(
+    table = replace(
         table,
         measured={name: found for name, found in measured.items() if name in mine},
-        errors={key: why for key, why in errors.items() if _is_about(key, mine)},
+        errors={key: why for key, why in errors.items() if is_about(key, mine)},
     )
+    return replace(table, left_out={**left_out, **_without_a_number(table)})
 
 
-def _check_state(state: str | Path | None) -> None:
-    if state is None:
-        return
-    if Path(state).suffix.lower() != ".json":
-        raise InputError(f"expected state= as a file that ends in .json, got {str(state)!r}")
-    if not Path(state).absolute().parent.is_dir():
-        raise SaveError(f"{state}: its folder is not there")
-
-
-def _is_about(key: str, names: Container[str]) -> bool:
-    """Is this error, `photo` or `what: photo`, about one of these?"""
-    parts = key.split(": ")
-    return any(": ".join(parts[i:]) in names for i in range(len(parts)))
-
-
-def _resumed(table: Table, state: str | Path | None) -> Table:
-    """What an interrupted run has measured already, of these photos and perhaps of others."""
-    if state is None or not Path(state).exists():
-        return table
-    try:
-        kept = open_table(state, [c.make for c in table.columns if c.make.__module__.partition(".")[0] != "seewhy"])
-    except UnknownNameError as error:  # a metric of somebody's own that is not asked for now
-        raise InputError(f"{state} holds a run of other metrics: give another file, or remove it") from error
-    if (found := difference(kept, table)) is not None:
-        what, before, _ = found
-        raise InputError(f"{state} holds a run of other {what} ({before}): give another file, or remove it")
-    for name, words in table.targets.items():
-        if (before := kept.targets.get(name, words)) != words:
-            raise InputError(
-                f"{state} holds a run of other targets ({before} of {name}): give another file, or remove it"
-            )
-    errors = {key: why for key, why in kept.errors.items() if _is_about(key, kept.measured)}
-    targets = {**kept.targets, **table.targets}
-    return replace(table, measured=kept.measured, errors=errors, targets=targets)
+def _without_a_number(table: Table) -> dict[str, str]:
+    """Metrics that were asked of these photos and that are NaN for every method, and why."""
+    seen = {
+        title
+        for targets in table.measured.values()
+        for methods in targets.values()
+        for sums in methods.values()
+        for title in sums
+    }
+    silent = [c for c in table.columns if c.title in seen and np.isnan(table.values_of(c.title)).all()]
+    return {
+        c.title: "gives no number: with weights drawn anew the model gives no finite scores, or all maps are blank"
+        if "randomised" in c.info.needs
+        else "gives no number for any of these photos"
+        for c in silent
+    }
 
 
 # ---- what is done ----------------------------------------------------------------------------------------
@@ -228,26 +216,3 @@ def _sums(column: Column, case: Case) -> list[float]:
 
 def _said(error: Exception) -> str:
     return str(error) if isinstance(error, SeewhyError) else f"{type(error).__name__}: {error}"
-
-
-def _estimate(setting: Setting, first: Prepared | None, jobs: Sequence[Job]) -> float:
-    """Seconds that these jobs are likely to take: an explanation by each method and some passes are timed."""
-    if first is None:
-        return 0.0
-    once = time.perf_counter()
-    for _ in cases(setting, first, ()):
-        pass
-    once = time.perf_counter() - once
-    images = np.repeat(first.model.image[None], 4, axis=0)
-    start = time.perf_counter()
-    first.model(images)
-    one = (time.perf_counter() - start) / len(images) * len(setting.methods)
-    return sum(job.targets * _cost(job.columns, once, one) for job in jobs)
-
-
-def _cost(columns: Sequence[Column], explanation: float, one_pass: float) -> float:
-    """Seconds for a photo: the explanations that are wanted of it, and the changed images that the model is shown."""
-    needs = {need for c in columns for need in c.info.needs}
-    explanations = 1 + len(SHARES) * ("randomised" in needs) + 2 * ("scores of classes" in needs)
-    explanations += sum(c.info.passes for c in columns if "explain" in c.info.needs)
-    return explanations * explanation + one_pass * sum(c.info.passes for c in columns if "explain" not in c.info.needs)

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,79 +12,17 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from seewhy import catalog
-from seewhy.errors import InputError, MissingPackageError, unknown
+from seewhy.errors import InputError, MissingPackageError, SaveError, UnknownNameError, unknown
+from seewhy.evaluate._columns import Column, column, own_metric
 from seewhy.evaluate._drawing import draw
+from seewhy.evaluate._showing import counted, headings, html, rows
 from seewhy.files import write_atomically
-from seewhy.measure import Better, Metric, MetricInfo, metric_info
 from seewhy.render import figure
 
 FORMAT = "seewhy evaluation 1"
 
 Measured = dict[str, dict[str, list[float]]]
 """For one photo and target: method -> metric -> sums."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A metric of the table, with its options."""
-
-    name: str
-    options: Mapping[str, Any]
-    make: Callable[..., Metric] = field(repr=False)
-
-    @property
-    def info(self) -> MetricInfo:
-        return metric_info(self.make)
-
-    @property
-    def metric(self) -> Metric:
-        return self.make(**self.options)
-
-    @property
-    def better(self) -> Better:
-        return self.metric.better or self.info.better
-
-    @property
-    def title(self) -> str:
-        """The name, and the options where there are any."""
-        said = ", ".join(f"{key}={value}" for key, value in self.options.items())
-        return f"{self.name} ({said})" if said else self.name
-
-
-def column(asked: Any) -> Column:
-    """A metric by its name, a pair of a name and options, or a function of options that makes a Metric.
-
-    Raises UnknownNameError for a name that no metric has, InputError for what the metric does not take.
-    """
-    name, given = asked if isinstance(asked, tuple) else (asked, {})
-    make = catalog.get("metrics", name) if isinstance(name, str) else name
-    said = catalog.spelled(name) if isinstance(name, str) else getattr(name, "__name__", type(name).__name__)
-    options = _kept(said, given)
-    try:
-        made = make(**options)
-    except TypeError as error:
-        raise InputError(f"the metric {said!r} does not take these options: {error}") from error
-    if not isinstance(made, Metric):
-        raise InputError(f"expected {said!r} to make a seewhy.measure.Metric, got {type(made).__name__}")
-    return Column(said, options, make)
-
-
-def _kept(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as a file gives them back: lists for tuples, plain numbers for NumPy's."""
-    try:
-        kept: dict[str, Any] = json.loads(json.dumps(dict(options), default=_plain))
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"the options of {name!r} are kept with the table: expected numbers, words and lists of them, got {options}"
-        ) from error
-    return kept
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is not kept in JSON")
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,26 +71,44 @@ class Table:
         """All numbers, (methods, metrics); NaN where nothing was measured."""
         return np.asarray([[self._value(method, c) for c in self.columns] for method in self.methods], np.float64)
 
+    def values_of(self, metric: str) -> npt.NDArray[np.float64]:
+        """The numbers of one metric, (methods,)."""
+        return np.asarray([self[method, metric] for method in self.methods], np.float64)
+
     def __repr__(self) -> str:
-        size = f"{len(self.methods)} methods x {len(self.columns)} metrics"
-        return f"<Table of {size} on {self.counted()} photo(s) by {self.model}>"
+        size = f"{counted(len(self.methods), 'method')} x {counted(len(self.columns), 'metric')}"
+        return f"<Table of {size} on {counted(self.counted(), 'photo')} by {self.model}>"
+
+    def _repr_html_(self) -> str:
+        better = [c.better for c in self.columns]
+        heads = headings(self.metrics, better, {"higher": "↑", "lower": "↓", "neither": ""})
+        said = f"{counted(self.counted(), 'photo')}, {self.model}; ↑ higher is better, ↓ lower; the best in bold"
+        notes = [said, *(f"{name} was left out: it {why}" for name, why in self.left_out.items())]
+        if self.errors:
+            notes.append(f"{counted(len(self.errors), 'failure')}: see the table's errors")
+        return html(heads, rows(self.values(), self.methods, self.controls, better), notes)
 
     def counted(self) -> int:
         """How many photos were measured, grids of four not counted."""
         return sum(name in self.targets for name in self.measured)
 
     def merge(self, other: "Table") -> "Table":
-        """This table and one of other photos as one; InputError where they are not of the same things."""
+        """This table and one of other photos as one; InputError where they are not of the same things.
+
+        A metric that one of them had to leave out is that of the other's photos alone; `left_out` goes on saying why.
+        """
         if (found := difference(self, other)) is not None:
             what, one, another = found
             raise InputError(f"tables of different {what} cannot be merged: {one} and {another}")
         both = sorted(set(self.measured) & set(other.measured))
         if both:
             raise InputError(f"photos are in both tables, and would count twice: {', '.join(both[:5])}")
+        columns = together(self.columns, other.columns)
         return replace(
             self,
+            columns=columns,
             measured={**self.measured, **other.measured},
-            left_out={**self.left_out, **other.left_out},
+            left_out=_left_out(self, other, {c.title for c in columns}),
             errors={**self.errors, **other.errors},
             targets={**self.targets, **other.targets},
         )
@@ -210,39 +166,73 @@ class Table:
 
     def figure(self) -> Image.Image:
         """The table as a picture: in each column the best is dark, the worst is white; controls stand below a line."""
-        count = self.counted()
-        title = f"{self.model}, {count} photo{'s' * (count != 1)}; the best of each column in bold"
+        title = f"{self.model}, {counted(self.counted(), 'photo')}; the best of each column in bold"
         better = [c.better for c in self.columns]
         return draw(self.values(), self.methods, self.controls, self.metrics, better, title)
-
-    def _repr_png_(self) -> bytes:
-        return figure.png(self.figure())
 
     def save(self, path: str | Path) -> Path:
         """Write .csv, .json or a picture; the file appears whole or not at all. Raises SaveError where it cannot."""
         path = Path(path)
-        text = {".csv": self.to_csv, ".json": self.to_json}.get(path.suffix.lower())
-        if text is None:
+        texts = {".csv": self.to_csv, ".json": self.to_json}
+        if path.suffix.lower() in figure.SUFFIXES:
             return figure.save(self.figure(), path)
-        said = text().encode()
+        if path.suffix.lower() not in texts:
+            raise SaveError(
+                f"{path}: a table is written as {', '.join(texts)}, or as a picture, {', '.join(figure.SUFFIXES)}"
+            )
+        said = texts[path.suffix.lower()]().encode()
         return write_atomically(path, lambda file: file.write(said))
 
 
 def difference(one: Table, other: Table) -> tuple[str, Any, Any] | None:
-    """The first thing in which two tables were asked something else: its name, and what each has."""
-    for what in ("model", "methods", "metrics"):
+    """The first thing in which two tables were asked something else: its name, and what each has.
+
+    Metrics are those that were asked for: what could not be measured in one of them may have been in the other.
+    """
+    for what in ("model", "methods"):
         if getattr(one, what) != getattr(other, what):
             return what, getattr(one, what), getattr(other, what)
+    if {*one.metrics, *one.left_out} != {*other.metrics, *other.left_out}:
+        return "metrics", one.metrics, other.metrics
     for what in {**one.asked, **other.asked}:
         if one.asked.get(what) != other.asked.get(what):
             return what, one.asked.get(what), other.asked.get(what)
     return None
 
 
+def together(one: Sequence[Column], other: Sequence[Column]) -> tuple[Column, ...]:
+    """The columns of both: those of the first, and what only the other has behind what stands before it there."""
+    found = {c.title: c for c in one}
+    for i, c in enumerate(other):
+        if c.title not in found:
+            titles = list(found)
+            place = titles.index(other[i - 1].title) + 1 if i else 0
+            found = {title: found.get(title, c) for title in [*titles[:place], c.title, *titles[place:]]}
+    return tuple(found.values())
+
+
+def _left_out(one: Table, other: Table, measured: Container[str]) -> dict[str, str]:
+    """Why metrics were left out in one of two tables or in both; with how many photos, where others were measured."""
+
+    def why(table: Table, title: str) -> str:
+        words = table.left_out[title]
+        if title not in measured or (title in table.metrics and not np.isnan(table.values_of(title)).all()):
+            return words
+        return f"{words} (left out for {counted(table.counted(), 'photo')})"
+
+    found: dict[str, list[str]] = {}
+    for table in (one, other):
+        for title in table.left_out:
+            if (words := why(table, title)) not in found.setdefault(title, []):
+                found[title].append(words)
+    return {title: "; ".join(words) for title, words in found.items()}
+
+
 def open_table(path: str | Path, metrics: Sequence[Any] = ()) -> Table:
     """Open what `table.save("x.json")` wrote. `metrics` are functions of your own that it was measured with.
 
-    Raises InputError where the file is no such table.
+    Raises InputError where the file is not there or is no such table, UnknownNameError for a metric of somebody's own
+    that is not among `metrics`.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -255,13 +245,22 @@ def open_table(path: str | Path, metrics: Sequence[Any] = ()) -> Table:
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["format"] != FORMAT:
             raise InputError(f"{path} was written by another version of seewhy ({kept['format']!r}, not {FORMAT!r})")
-        own = {c.name: c.make for c in map(column, metrics)}
+        own = dict(own_metric(make) for make in metrics)
         columns = tuple(column((own.get(m["name"], m["name"]), m["options"])) for m in kept["metrics"])
         return Table(
             kept["model"], tuple(kept["methods"]), tuple(kept["controls"]), columns, kept["measured"],
             kept["left_out"], kept["errors"], kept["asked"], kept["targets"],
         )  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except UnknownNameError as error:
+        raise UnknownNameError(
+            f"{path} was measured with a metric that is none of seewhy's: {error}; a function of your own that made it "
+            "is given as open_table(path, metrics=[...])"
+        ) from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: expected a file that table.save('x.json') wrote") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is no table that seewhy saved as .json, or is damaged") from error

@@ -32,4 +32,4 @@ def guided_grad_cam(capture: Capture) -> Maps:
     regions = rectify(combine(spatial_mean(capture.gradients), capture.activations))
     images = images_at(capture)
     guided = further(capture).gradients(images, np.arange(images.shape[0]), at_input=True, guided=True)
-    return upsample(regions, images.shape[2:]) * strongest(guided.gradients)
+    return upsample(regions, images.shape[2:]) * strongest(guided)

@@ -40,7 +40,7 @@ def smooth_grad_cam_plus_plus(
     >>> from types import SimpleNamespace
     >>> A, G = np.ones((1, 1, 2), "f"), np.asarray([[[[1.0, -1.0]]]], "f")
     >>> again = SimpleNamespace(images=np.zeros((1, 3, 4), "f"),
-    ...                         gradients=lambda images, of: SimpleNamespace(gradients=G[of]))
+    ...                         gradients=lambda images, of: G[of])
     >>> smooth_grad_cam_plus_plus(Capture(A, G, np.ones((1, 1), "f"), None, None, None, again)).tolist()
     [[[0.25, 0.25]]]
     """
@@ -60,7 +60,7 @@ def smooth_grad_cam_plus_plus(
     def derivatives(part: slice) -> list[Array]:
         sample, of = np.divmod(np.arange(part.start, part.stop), n)
         noises = normal(seed, sample[:, None], images.shape[1:], images)
-        slopes = again.gradients(images_of(images, of) + noises * images_of(sigma, of), of).gradients
+        slopes = again.gradients(images_of(images, of) + noises * images_of(sigma, of), of)
         mine = shares(of, n, slopes, 1 / samples)
         squares = (slopes / images_of(unit, of)) ** 2
         return [xp.tensordot(mine, d, axes=([1], [0])) for d in (slopes, squares, squares * slopes)]

@@ -35,8 +35,9 @@ def imputed(image: Images, missing: npt.NDArray[np.bool_]) -> Images:
         return image.copy()
     system = laplacian[:, rows][rows]
     known = -(laplacian @ np.where(gone[:, None], 0.0, pixels))[rows]
-    # symmetric, diagonally dominant, and in an order that leaves few entries to fill in: no pivots are looked for
-    solver = splu(system, permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    # symmetric, diagonally dominant, and in an order that leaves few entries to fill in: no pivots are looked for;
+    # columns one by one, as most are too short for panels to pay
+    solver = splu(system, permc_spec="NATURAL", diag_pivot_thresh=0.0, panel_size=1, options={"SymmetricMode": True})
     pixels[rows] = solver.solve(known)
     filled = np.empty_like(image).reshape(len(image), -1)
     filled[:, order] = pixels.T

@@ -1,6 +1,6 @@
 """How much two maps of one photo are alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from seewhy.errors import InputError, MissingPackageError
 from seewhy.maps import scale
+from seewhy.measure import Case, Metric, mean_of
 from seewhy.metrics._correlation import is_even, spearman
 
 WINDOW = 7
@@ -23,6 +24,17 @@ def similarity(by: str) -> Similarity:
     if by == "ssim":
         _structural_similarity()
     return _MEASURES[by]
+
+
+def likeness(by: str, others: Callable[[Case], Sequence[npt.NDArray[Any]]]) -> Metric:
+    """The mean likeness of a case's map to others of the same photo; where there are none, the case does not count."""
+    measure = similarity(by)
+
+    def alike(case: Case) -> float:
+        found = [measure(case.evidence, other) for other in others(case)]
+        return float(np.mean(found)) if found else float("nan")
+
+    return mean_of(alike)
 
 
 def ssim(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:

@@ -1,9 +1,7 @@
 """Class sensitivity."""
 
-import numpy as np
-
-from seewhy.measure import Case, Metric, mean_of, metric
-from seewhy.metrics._similarity import similarity
+from seewhy.measure import Metric, metric
+from seewhy.metrics._similarity import likeness
 
 
 @metric(
@@ -23,14 +21,8 @@ def class_sensitivity(*, by: str = "spearman") -> Metric:
 
     Raises InputError for another measure, MissingPackageError for SSIM where scikit-image is not installed.
 
+    >>> import numpy as np
     >>> class_sensitivity().compute(np.asarray([0.5, 2.0]))
     0.25
     """
-    measure = similarity(by)
-
-    def alike(case: Case) -> float:
-        if not case.others:
-            return float("nan")
-        return float(np.mean([measure(case.evidence, other) for other in case.others]))
-
-    return mean_of(alike)
+    return likeness(by, lambda case: case.others)

@@ -1,9 +1,7 @@
 """Parameter randomisation."""
 
-import numpy as np
-
-from seewhy.measure import Case, Metric, mean_of, metric
-from seewhy.metrics._similarity import similarity
+from seewhy.measure import Metric, metric
+from seewhy.metrics._similarity import likeness
 
 
 @metric(paper="Adebayo et al. 2018, section 4.1, arXiv:1810.03292", better="lower", needs=("randomised",))
@@ -18,18 +16,13 @@ def parameter_randomisation(*, by: str = "spearman") -> Metric:
     which does not make it right. From -1 to 1. The mean is over all stages, and the first, where most of the model is
     whole, may well be alike; a random top keeps a part of what lies below too (Binder et al. 2023, arXiv:2211.12486),
     so compare methods on one model, and do not expect 0. A blank map, or one that is the same everywhere, has nothing
-    to lose and does not count; one that turns blank has kept nothing: 0.
+    to lose and does not count; one that turns blank has kept nothing and counts as 0, which a method gets too whose
+    maps are blank for any other model. A stage whose model gives no finite scores does not count.
 
     Raises InputError for another measure, MissingPackageError for SSIM where scikit-image is not installed.
 
+    >>> import numpy as np
     >>> parameter_randomisation().compute(np.asarray([0.5, 2.0]))
     0.25
     """
-    measure = similarity(by)
-
-    def kept(case: Case) -> float:
-        if not case.randomised:
-            return float("nan")
-        return float(np.mean([measure(case.evidence, drawn) for drawn in case.randomised]))
-
-    return mean_of(kept)
+    return likeness(by, lambda case: case.randomised)

@@ -1,6 +1,8 @@
 """ROAD: remove and debias."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -60,13 +62,12 @@ def _road(order: str, percentiles: tuple[float, ...], case: Case) -> float:
     pixels = rank.size
     counts = [min(round(one / 100 * pixels), pixels - 1) for one in percentiles]
 
-    def filled(part: slice) -> Images:
-        return np.stack([
-            _noisy(case, rank < count if order == "morf" else rank >= pixels - count, (ORDERS.index(order), count))
-            for count in counts[part]
-        ])  # fmt: skip
+    def fill(count: int) -> Images:
+        return _noisy(case, rank < count if order == "morf" else rank >= pixels - count, (ORDERS.index(order), count))
 
-    return float(answers(case, len(counts), filled).mean()) - case.probability
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # the solver lets other threads run
+        left = answers(case, len(counts), lambda part: np.stack([*pool.map(fill, counts[part])]))
+    return float(left.mean()) - case.probability
 
 
 def _noisy(case: Case, missing: Mask, number: tuple[int, int]) -> Images:

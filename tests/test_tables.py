@@ -1,0 +1,227 @@
+"""Tables and their metrics: options, somebody's own, shards that could not measure the same, and how they are shown."""
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import nets
+import seewhy
+from seewhy.evaluate._columns import column
+from seewhy.evaluate.table import Table, open_table, together
+from seewhy.measure import mean_of
+from seewhy.metrics.average_drop import average_drop
+
+# ---- metrics and their options ---------------------------------------------------------------------------
+
+
+def test_an_option_that_a_metric_does_not_have_is_answered_with_those_that_it_has():
+    def own(step=3, *, by="sum"):
+        return mean_of(lambda case: float(step))
+
+    def needing(*, step):
+        return mean_of(lambda case: float(step))
+
+    def taking(**options):
+        return mean_of(lambda case: float(options["step"]))
+
+    for asked, words in (
+        (("insertion", {"steps": 3}), "the metric 'insertion' has no option 'steps': it has step, kernel, sigma"),
+        (("sparseness", {"step": 3}), "the metric 'sparseness' has no option 'step': it has none"),
+        ((own, {"stpe": 3}), "the metric 'own' has no option 'stpe': it has step, by"),
+        (needing, "'needing' cannot be made of these options: missing a required argument: 'step'"),
+        (("insertion", 3584), "expected the options of 'insertion' as a dict, such as {'step': 3584}, got 3584"),
+        (("insertion", {"step": 0}), "expected step= as a whole number"),
+    ):
+        with pytest.raises(seewhy.SeewhyError) as raised:
+            column(asked)
+        assert words in str(raised.value)
+    assert column((own, {"step": 5})).title == "own (step=5)"
+    assert column((needing, {"step": 5})).options == column((taking, {"step": 5})).options == {"step": 5}
+
+
+def test_what_makes_a_metric_is_a_function_with_a_name_of_its_own():
+    def insertion():
+        return mean_of(lambda case: 0.0)
+
+    def average_drop_():
+        return mean_of(lambda case: 0.0)
+
+    for asked, words in (
+        (mean_of(lambda case: 0.0), "give a function that makes it, such as def my_metric()"),
+        (insertion, "your own metric 'insertion' is called as one of seewhy's"),
+        (3, "expected each metric as a name, a function"),
+        (("insertion", {}, {}), "expected each metric as a name, a function"),
+        (lambda: 3, "expected '<lambda>' to make a seewhy.measure.Metric, got int"),
+    ):
+        with pytest.raises(seewhy.SeewhyError) as raised:
+            column(asked)
+        assert words in str(raised.value)
+    average_drop_.__name__ = "average_drop"  # as the file's name, and not the catalogue's spelling
+    with pytest.raises(seewhy.SeewhyError, match="your own metric 'average_drop' is called as"):
+        column(average_drop_)
+    assert column(average_drop).title == "average-drop"  # the catalogue's own, by whichever way it is given
+
+
+# ---- shards ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def vision():
+    preprocess = seewhy.Preprocess(size=(16, 16), resize=None, mean=(0, 0, 0), std=(1, 1, 1))
+    net = nets.seeded(nets.GapLinear(), dtype=torch.float32)
+    return seewhy.VisionModel(net, preprocess, None, "small")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder, draw = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for name in "abcdef":
+        Image.fromarray(draw.integers(0, 256, (16, 16, 3), np.uint8)).save(folder / f"{name}.png")
+    return sorted(folder.glob("*.png"))
+
+
+OPTIONS = {"methods": ["grad-cam"], "metrics": None, "layer": "act"}
+TARGETS = [0, 1, 2, 3, 0, 1]
+
+
+def measured(vision, photos, which, **options):
+    return seewhy.evaluate(vision, [photos[i] for i in which], [TARGETS[i] for i in which], **{**OPTIONS, **options})
+
+
+def test_shards_that_could_not_measure_the_same_add_up_to_one_run(vision, photos):
+    whole = measured(vision, photos, range(6))
+    four, two = measured(vision, photos, range(4)), measured(vision, photos, (4, 5))
+    assert "grid-pointing-game" in four.metrics and "grid-pointing-game" not in two.metrics
+    here = [i for i, title in enumerate(whole.metrics) if title != "seconds"]
+    for merged in (four.merge(two), two.merge(four)):
+        assert merged.metrics == whole.metrics and merged.counted() == 6
+        np.testing.assert_allclose(merged.values()[:, here], whole.values()[:, here])
+        assert merged.left_out == {
+            "grid-pointing-game": "needs four photos of four different classes (left out for 2 photos)"
+        }
+    five, six = measured(vision, photos, (4,)), measured(vision, photos, (5,))
+    both = five.merge(six)
+    assert both.left_out == two.left_out == {"grid-pointing-game": "needs four photos of four different classes"}
+    assert both.merge(four).left_out == two.merge(four).left_out
+    again = four.merge(five).merge(six).left_out["grid-pointing-game"]
+    assert again == "needs four photos of four different classes (left out for 1 photo)"
+    with pytest.raises(seewhy.SeewhyError, match="tables of different metrics"):
+        four.merge(measured(vision, photos, (4,), metrics=["sparseness"]))
+
+
+def test_a_run_goes_on_with_photos_that_make_a_grid_possible(vision, photos, tmp_path):
+    state = tmp_path / "run.json"
+    options = {"metrics": None, "state": state}
+    one = measured(vision, photos, (0,), **options)
+    assert "grid-pointing-game" in one.left_out
+    whole = measured(vision, photos, range(4), **options)
+    assert "grid-pointing-game" in whole.metrics and not whole.left_out
+    assert whole["grad-cam", "grid-pointing-game"] == pytest.approx(
+        measured(vision, photos, range(4))["grad-cam", "grid-pointing-game"]
+    )
+    again = measured(vision, photos, (0,), **options)  # and back: what was measured of others stays in the file
+    assert "grid-pointing-game" in again.left_out and again.counted() == 1
+    kept = open_table(state)
+    assert kept.counted() == 4 and kept.metrics == whole.metrics and not kept.left_out
+    np.testing.assert_array_equal(kept.values(), whole.values())
+
+
+def test_columns_of_two_tables_keep_their_order():
+    a, b, c, d = map(column, ("average-drop", "insertion", "deletion", "seconds"))
+    assert together((a, b, d), (a, b, c, d)) == together((a, b, c, d), (d,)) == (a, b, c, d)
+    assert together((c, d), (a, b, c)) == (a, b, c, d) and together((), (a, b)) == (a, b)
+
+
+# ---- words -----------------------------------------------------------------------------------------------
+
+
+def table(values, *, left_out=(), errors=(), photos=("a.jpg",)):
+    """A table of sparseness and complexity: {method: (one, other)}, the last method a control."""
+    columns = (column("sparseness"), column("complexity"))
+    sums = {
+        method: {c.title: [value, 1.0] for c, value in zip(columns, row, strict=True) if value is not None}
+        for method, row in values.items()
+    }
+    return Table(
+        "net <1>", tuple(values), tuple(values)[-1:], columns, {photo: {"cat": sums} for photo in photos},
+        dict(left_out), dict(errors), {}, dict.fromkeys(photos, "cat"),
+    )  # fmt: skip
+
+
+class Cells(HTMLParser):
+    """Rows of cells of a page, and the texts in bold and in italics; every tag that is opened must be closed."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.rows, self.marked, self.open = [], {"b": [], "i": [], "p": []}, []
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, tag, _):
+        assert tag in ("table", "thead", "tbody", "tr", "th", "td", "b", "i", "p"), tag
+        self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("th", "td"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        if not text.strip():
+            return
+        if {"th", "td"} & {*self.open}:
+            self.rows[-1][-1] += text
+        for tag in {*self.open} & {*self.marked}:
+            self.marked[tag].append(text)
+
+
+def test_a_notebook_shows_the_table():
+    shown = Cells(
+        table(
+            {"<b>mine</b>": (0.25, 9.0), "grad-cam": (0.5, None), "chance": (0.12345, 10.0)},
+            left_out={"road": "needs a <probability>"}, errors={"a": "b"},
+        )._repr_html_()
+    )  # fmt: skip
+    assert shown.rows == [
+        ["method", "sparseness ↑", "complexity ↓"],
+        ["<b>mine</b>", "0.25", "9"],
+        ["grad-cam", "0.5", ""],
+        ["chance (control)", "0.123", "10"],
+    ]
+    assert shown.marked["b"] == ["9", "0.5"] and shown.marked["i"] == ["chance (control)"]
+    first, second, third = shown.marked["p"]
+    assert first == "1 photo, net <1>; ↑ higher is better, ↓ lower; the best in bold"
+    assert second == "road was left out: it needs a <probability>" and third == "1 failure: see the table's errors"
+
+
+def test_one_is_one_and_two_are_more():
+    values = {"grad-cam": (0.25, 9.0), "chance": (0.5, 10.0)}
+    assert repr(table(values)) == "<Table of 2 methods x 2 metrics on 1 photo by net <1>>"
+    assert "on 2 photos by" in repr(table(values, photos=("a.jpg", "b.jpg")))
+    one = Table("net", ("cam",), (), (column("seconds"),), {})
+    assert repr(one) == "<Table of 1 method x 1 metric on 0 photos by net>"
+
+
+def test_files_are_named_in_words(tmp_path):
+    kept = table({"grad-cam": (0.25, 9.0), "chance": (0.5, 10.0)})
+    with pytest.raises(
+        seewhy.SeewhyError, match=r"t\.svg: a table is written as \.csv, \.json, or as a picture, .*png"
+    ):
+        kept.save(tmp_path / "t.svg")
+    with pytest.raises(seewhy.SeewhyError, match=r"none\.json does not exist: expected a file that table\.save"):
+        open_table(tmp_path / "none.json")
+    with pytest.raises(seewhy.SeewhyError, match=r"cannot be read"):
+        open_table(tmp_path)
+
+    def own():
+        return mean_of(lambda case: 0.0)
+
+    path = Table("net", ("cam",), (), (column(own),), {}).save(tmp_path / "own.json")
+    with pytest.raises(seewhy.SeewhyError, match=r"open_table\(path, metrics=\[\.\.\.\]\)"):
+        open_table(path)
+    assert open_table(path, metrics=[own]).metrics == ("own",)
