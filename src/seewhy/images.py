@@ -91,7 +91,6 @@ def open_bytes(data: bytes, name: str, *, formats: tuple[str, ...] | None = None
     (8, 8)
     """
 
-
     def within(image: Image.Image, name: str) -> Image.Image:
         if pixels is not None and image.width * image.height > pixels:
             raise LargePhotoError(
@@ -152,9 +151,7 @@ def _open_path(name: str, take: _Take[_T]) -> tuple[_T, Path]:
         raise PhotoError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _read(
-    file: Any, name: str, length: int, take: _Take[_T], formats: tuple[str, ...] | None = None
-) -> _T:
+def _read(file: Any, name: str, length: int, take: _Take[_T], formats: tuple[str, ...] | None = None) -> _T:
     if length == 0:
         raise PhotoError(f"{name} is empty")
     try:
