@@ -91,7 +91,7 @@ class Server:
             self.log.append({"plain": line})
         raise AssertionError(f"the server did not start: {self.log}")
 
-    def request(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None):
+    def request(self, method: str, path: str, body=None, headers: dict[str, str] | None = None):
         """Status, headers and body of one request on a connection of its own."""
         with contextlib.closing(HTTPConnection(self.host, self.port, timeout=60)) as connection:
             connection.request(method, path, body, headers or {})
@@ -112,10 +112,10 @@ class Server:
         with open(f"/proc/{self.process.pid}/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    def send(self, body: bytes, headers: dict[str, str], path: str) -> socket.socket:
+    def send(self, body: bytes, headers: dict[str, str], path: str, length: int | None = None) -> socket.socket:
         """A request whose answer is not waited for."""
         connection = socket.create_connection((self.host, self.port))
-        lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
+        lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {length or len(body)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
         return connection

@@ -27,12 +27,13 @@ def run(app: FastAPI, host: str, port: int, limits: Limits) -> None:
     log_in_json()
     share_cores()
     listener = listen(host, port)
-    address = "http://{}:{}".format(*listener.getsockname()[:2])
+    name, number = listener.getsockname()[:2]
+    address = f"http://[{name}]:{number}" if ":" in name else f"http://{name}:{number}"
     logging.getLogger("seewhy.serve").info("listening", extra={"url": address})
     server = uvicorn.Server(config(app, limits))
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for one in (signal.SIGINT, signal.SIGTERM):
         # uvicorn stops in order at a signal, and raises it once more when it is done: that is no news then
-        signal.signal(number, lambda *_: None)
+        signal.signal(one, lambda *_: None)
     server.run(sockets=[listener])
 
 
