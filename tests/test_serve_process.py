@@ -1,5 +1,6 @@
 """A real `seewhy serve`: load, leaving clients, shutdown, broken uploads, and a run of schemathesis."""
 
+import contextlib
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 import zlib
+from http.client import HTTPConnection
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +189,22 @@ def test_what_was_accepted_is_finished_and_new_requests_are_refused(number):
             thread.join(30)
         assert server.process.wait(30) == 0
     assert [status for status, _ in found] == [200] * 6
+
+
+def test_an_open_page_is_not_waited_for_but_an_answer_is():
+    with Server(command=["-c", "import serving; serving.with_a_page()"]) as server:
+        with contextlib.closing(HTTPConnection(server.host, server.port, timeout=20)) as page:
+            page.request("GET", "/page")
+            assert page.getresponse().read(4) == b"beat"
+            found = []
+            asking = threading.Thread(target=lambda: found.append(server.explain("slow", jpeg())))
+            asking.start()
+            until(lambda: server.metric("seewhy_photos_waiting") == 1)
+            start = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            asking.join(20)
+            assert found[0][0] == 200 and server.process.wait(20) == 0
+        assert time.monotonic() - start < 10  # and not as long as a request may take
 
 
 def refused(server) -> bool:

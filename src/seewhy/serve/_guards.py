@@ -20,6 +20,7 @@ from seewhy.serve._refusals import Refusal, answer_to, refused
 log = logging.getLogger("seewhy.serve")
 OPEN = ("/v2/health/live", "/v2/health/ready")
 """What is asked without a token: by those who look whether the server is up."""
+API = ("/v1/", "/v2/")
 LINGER = 2.0
 """Seconds for which a body that is too long is let go by, unread."""
 
@@ -35,6 +36,7 @@ class Watch:
             await self.app(scope, receive, send)
             return
         start, status, sent, said = time.perf_counter(), 0, 0, ""
+        of_api = scope["path"].startswith(API)
         request_id = scope.setdefault("state", {})["request_id"] = uuid4().hex
 
         async def watched(message: Message) -> None:
@@ -46,6 +48,7 @@ class Watch:
                 sent += len(message.get("body", b""))
             await send(message)
 
+        self.metrics.running += of_api
         try:
             await self.app(scope, receive, watched)
         except Exception:
@@ -53,6 +56,7 @@ class Watch:
             if not status:
                 await refused(500, "something broke in the server; its log says more")(scope, receive, watched)
         finally:
+            self.metrics.running -= of_api
             route, seconds = route_of(scope), time.perf_counter() - start
             self.metrics.requests.labels(route, str(status)).inc()
             self.metrics.seconds.labels(route).observe(seconds)
