@@ -57,14 +57,35 @@ def form(*photos: bytes, **fields: str) -> tuple[bytes, dict[str, str]]:
     return b"".join([*parts, b"--B--\r\n"]), {"Content-Type": "multipart/form-data; boundary=B"}
 
 
-class Server:
-    """`seewhy serve` with these arguments, on a free port."""
+def with_a_page() -> None:
+    """Serve the slow model beside a page that never ends: `python -c "import serving; serving.with_a_page()"`."""
+    import asyncio
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    from starlette.responses import StreamingResponse
+
+    from seewhy.serve._models import Models
+    from seewhy.serve._run import run
+    from seewhy.serve.app import Limits, create_app
+
+    async def endless():
+        while True:
+            yield b"beat"
+            await asyncio.sleep(0.1)
+
+    def page(app, models):
+        app.add_route("/page", lambda request: StreamingResponse(endless()))
+
+    run(create_app(Models({"slow": slow()}), page=page), "127.0.0.1", 0, Limits())
+
+
+class Server:
+    """`seewhy serve` with these arguments, or another command, on a free port."""
+
+    def __init__(self, *arguments: str, command: list[str] | None = None, **environment: str) -> None:
         tests = Path(__file__).parent
         path = os.pathsep.join([str(tests.parent / "src"), str(tests)])
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "seewhy", "serve", "--port", "0", *arguments],
+            [sys.executable, *(command or ["-m", "seewhy", "serve", "--port", "0"]), *arguments],
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": path, **environment},
@@ -91,7 +112,7 @@ class Server:
             self.log.append({"plain": line})
         raise AssertionError(f"the server did not start: {self.log}")
 
-    def request(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None):
+    def request(self, method: str, path: str, body=None, headers: dict[str, str] | None = None):
         """Status, headers and body of one request on a connection of its own."""
         with contextlib.closing(HTTPConnection(self.host, self.port, timeout=60)) as connection:
             connection.request(method, path, body, headers or {})
@@ -112,10 +133,10 @@ class Server:
         with open(f"/proc/{self.process.pid}/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    def send(self, body: bytes, headers: dict[str, str], path: str) -> socket.socket:
+    def send(self, body: bytes, headers: dict[str, str], path: str, length: int | None = None) -> socket.socket:
         """A request whose answer is not waited for."""
         connection = socket.create_connection((self.host, self.port))
-        lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
+        lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {length or len(body)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
         return connection

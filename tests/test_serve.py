@@ -265,6 +265,14 @@ def test_paths_and_verbs_that_do_not_exist(client):
     assert client.post("/v1/models/..%2F..%2Fetc%2Fpasswd:explain", json={}).status_code == 404
 
 
+def png(length: int) -> bytes:
+    """A small photo in a file of this length, with the form round it."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), (9, 99, 199)).save(file, "PNG")
+    around = len(form(b"")[0])
+    return file.getvalue().ljust(length - around, b"x")
+
+
 # ---- limits ----------------------------------------------------------------------------------------------
 
 
@@ -282,6 +290,19 @@ def test_a_body_is_not_read_beyond_its_limit(models):
             answer = client.post(EXPLAIN, content=content, headers={"Content-Type": "application/json"})
             assert answer.status_code == 413 and "at most 50000 bytes" in answer.json()["error"]
         assert client.post(EXPLAIN, json={"instances": [PHOTO]}).status_code == 200
+
+
+def test_the_bytes_of_all_requests_together_have_a_bound(gate):
+    with gated(gate, body=1000, held=2500) as client:
+        threads, found = together([lambda: ask(client, png(900))] * 2)
+        until(lambda: client.app.state.service.places.held > 1500)
+        answer = ask(client, png(900))
+        assert answer.status_code == 503 and "holds as much as it may" in answer.json()["error"]
+        gate.go.set()
+        for thread in threads:
+            thread.join(20)
+        assert [one.status_code for one in found] == [200, 200]
+        assert client.app.state.service.places.held == 0
 
 
 def test_a_photo_of_too_many_pixels_is_not_decoded(models, monkeypatch):

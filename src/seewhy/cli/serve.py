@@ -13,7 +13,7 @@ from seewhy.cli._options import Device, Trust
 from seewhy.errors import InputError, MissingPackageError
 
 TOKEN = "SEEWHY_TOKEN"
-NEEDS = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
+NEEDS = ("fastapi", "uvicorn", "prometheus_client", "python_multipart", "threadpoolctl")
 
 
 def serve(
@@ -33,8 +33,8 @@ def serve(
         Path | None,
         typer.Option(metavar="PATH", help=f"Clients must send the token in this file; or in the variable {TOKEN}."),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Photos explained together, at most.")] = 16,
-    delay: Annotated[float, typer.Option(min=0, help="Milliseconds that a photo waits for others, at most.")] = 10,
+    batch: Annotated[int, typer.Option(min=1, help="Photos explained together, at most.")] = 8,
+    delay: Annotated[float, typer.Option(min=0, help="Milliseconds that a photo waits for others, at most.")] = 5,
     queue: Annotated[int, typer.Option(min=1, help="Photos that may wait; beyond them the answer is 503.")] = 128,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until a request is answered or given up.")] = 30,
     body: Annotated[float, typer.Option(min=0.001, help="Megabytes of one request.")] = 20,
@@ -99,6 +99,7 @@ def _methods(more: list[str] | None) -> list[str]:
 
 
 def _page(no_web: bool, token: str | None) -> Any:
+    """What mounts the web page; None where there shall be none, or cannot be one."""
     if no_web or find_spec("gradio") is None:
         return None
     if token is not None:

@@ -49,13 +49,13 @@ class Batches(Generic[ItemT, ResultT]):
     def start(self) -> None:
         self._thread.start()
 
-    def close(self) -> None:
-        """Work off what waits, and end the thread."""
+    def close(self, timeout: float | None = None) -> None:
+        """Work off what waits, and end the thread; wait for that no longer than `timeout` seconds."""
         with self._changed:
             self._closed = True
             self._changed.notify()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(timeout)
 
     async def __call__(self, key: Hashable, items: Sequence[ItemT]) -> list[ResultT]:
         """The results of these items, which may be worked on in different batches; raises the first exception."""

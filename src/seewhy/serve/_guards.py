@@ -1,5 +1,7 @@
 """What stands round the whole app: each request is counted and logged, its token checked, its body kept in bounds."""
 
+import asyncio
+import contextlib
 import hmac
 import json
 import logging
@@ -18,6 +20,9 @@ from seewhy.serve._refusals import Refusal, answer_to, refused
 log = logging.getLogger("seewhy.serve")
 OPEN = ("/v2/health/live", "/v2/health/ready")
 """What is asked without a token: by those who look whether the server is up."""
+API = ("/v1/", "/v2/")
+LINGER = 2.0
+"""Seconds for which a body that is too long is let go by, unread."""
 
 
 class Watch:
@@ -31,6 +36,7 @@ class Watch:
             await self.app(scope, receive, send)
             return
         start, status, sent, said = time.perf_counter(), 0, 0, ""
+        of_api = scope["path"].startswith(API)
         request_id = scope.setdefault("state", {})["request_id"] = uuid4().hex
 
         async def watched(message: Message) -> None:
@@ -42,6 +48,7 @@ class Watch:
                 sent += len(message.get("body", b""))
             await send(message)
 
+        self.metrics.running += of_api
         try:
             await self.app(scope, receive, watched)
         except Exception:
@@ -49,6 +56,7 @@ class Watch:
             if not status:
                 await refused(500, "something broke in the server; its log says more")(scope, receive, watched)
         finally:
+            self.metrics.running -= of_api
             route, seconds = route_of(scope), time.perf_counter() - start
             self.metrics.requests.labels(route, str(status)).inc()
             self.metrics.seconds.labels(route).observe(seconds)
@@ -60,7 +68,7 @@ class Watch:
             "id": scope["state"]["request_id"],
             "method": scope["method"],
             "route": route,
-            "model": (scope.get("path_params") or {}).get("name"),
+            "model": None if status == 404 else (scope.get("path_params") or {}).get("name"),
             "status": status,
             "seconds": round(seconds, 4),
             "received": Headers(scope=scope).get("content-length"),
@@ -143,8 +151,21 @@ class BodyLimit:
             await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if "100-continue" not in Headers(scope=scope).get("expect", "").lower():
+            await self._let_run(receive)
         refusal = Refusal(413, f"the request is too long: at most {self.most} bytes are taken")
         await answer_to(refusal)(scope, receive, send)
+
+    async def _let_run(self, receive: Receive) -> None:
+        """Let go by what is still on its way, up to a bound: who is cut off while sending never reads the answer."""
+        left = 2 * self.most
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                while left > 0:
+                    message = await receive()
+                    left -= len(message.get("body", b""))
+                    if message["type"] != "http.request" or not message.get("more_body", False):
+                        break
 
 
 class _TooLong(Exception):

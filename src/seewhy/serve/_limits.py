@@ -22,12 +22,14 @@ class Limits:
     """Photos in one request."""
     targets: int = 10
     """Targets for each photo."""
-    batch: int = 16
+    batch: int = 8
     """Photos that are explained together."""
-    delay: float = 0.01
+    delay: float = 0.005
     """Seconds that a photo waits at most for others to be explained with, while the model is idle."""
     queue: int = 128
     """Photos that are accepted and not yet answered; beyond them the answer is 503."""
+    held: int = 256_000_000
+    """Bytes of all requests that are read and not yet answered; beyond them the answer is 503."""
     timeout: float = 30.0
     """Seconds until a request is answered, or given up."""
 
@@ -40,18 +42,18 @@ class Limits:
 
 
 class Places:
-    """The places of the photos that are accepted and not yet answered; for one event loop.
+    """The places of the photos that are accepted and not yet answered, and the bytes that they came in; for one loop.
 
-    >>> places = Places(2)
+    >>> places = Places(2, 1000)
     >>> places.take(2)
-    >>> places.leave(1)
+    >>> places.leave(1, 0)
     >>> places.taken
     1
     """
 
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.taken = 0
+    def __init__(self, count: int, most: int) -> None:
+        self.count, self.most = count, most
+        self.taken = self.held = 0
         self.open = True
 
     def take(self, photos: int, wait: float = 1.0) -> None:
@@ -66,5 +68,12 @@ class Places:
             )
         self.taken += photos
 
-    def leave(self, photos: int) -> None:
+    def hold(self, size: int) -> None:
+        """Hold bytes of a request; a 503 where there are too many."""
+        if self.held + size > self.most:
+            raise Refusal(503, "the server is busy: it holds as much as it may; try again later", retry_after=1)
+        self.held += size
+
+    def leave(self, photos: int, size: int) -> None:
         self.taken -= photos
+        self.held -= size

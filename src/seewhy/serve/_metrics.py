@@ -23,6 +23,10 @@ class Metrics:
             buckets=(1, 2, 4, 8, 16, 32, 64),
             registry=registry,
         )
+        self.running = 0
+        Gauge("seewhy_requests_running", "Requests of the API being answered.", registry=registry).set_function(
+            lambda: self.running
+        )
         self.batch_seconds = Histogram("seewhy_batch_seconds", "The model's time for a batch.", registry=registry)
 
     def text(self) -> bytes:

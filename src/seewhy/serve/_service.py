@@ -34,7 +34,7 @@ class Service:
 
     def __init__(self, models: Models, limits: Limits, metrics: Metrics) -> None:
         self.models, self.limits, self.metrics = models, limits, metrics
-        self.places = Places(limits.queue)
+        self.places = Places(limits.queue, max(limits.held, limits.body))
         self.pool = ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 1)), thread_name_prefix="seewhy-photos")
         self.batches: Batches[Item, Explanation] = Batches(
             partial(explain_together, models), size=limits.batch, delay=limits.delay, seen=self._seen
@@ -47,10 +47,10 @@ class Service:
         self.batches.start()
 
     def close(self) -> None:
-        """Take nothing more, and work off what was accepted."""
+        """Take nothing more, and work off what was accepted; no longer than a request may take."""
         self.places.open = False
-        self.batches.close()
-        self.pool.shutdown()
+        self.batches.close(self.limits.timeout)
+        self.pool.shutdown(cancel_futures=True)
 
     def served(self, name: str) -> Served:
         if name not in self.models:
@@ -67,35 +67,24 @@ class Service:
         `work` is given the body, and what to call with the number of photos in it: each has to have a place.
         """
         end = time.monotonic() + self.limits.timeout
-        async with self._place() as more:
+        async with self._place() as place:
             try:
                 async with asyncio.timeout(self.limits.timeout):
-                    body = await request.body()
+                    body = await place.read(request)
             except TimeoutError:
                 raise Refusal(408, f"the request did not arrive within {self.limits.timeout:g} s") from None
             except ClientDisconnect:
                 raise Gone from None
-            return await self._while_there(request, work(body, more), end - time.monotonic())
+            return await self._while_there(request, work(body, place.more), end - time.monotonic())
 
     @asynccontextmanager
-    async def _place(self) -> AsyncIterator[Callable[[int], None]]:
-        """A place before anything is read, and the way to further ones."""
-        taken = 1
-        self.places.take(1, self._wait())
-
-        def more(photos: int) -> None:
-            nonlocal taken
-            if photos > 1:
-                self.places.take(photos - 1, self._wait())
-                taken = photos
-
+    async def _place(self) -> AsyncIterator["_Place"]:
+        """A place before anything is read; left at the end, whatever it was."""
+        place = _Place(self.places, lambda: self.places.taken * self._pace)
         try:
-            yield more
+            yield place
         finally:
-            self.places.leave(taken)
-
-    def _wait(self) -> float:
-        return self.places.taken * self._pace
+            self.places.leave(place.photos, place.size)
 
     async def _while_there(self, request: Request, work: Awaitable[ResultT], seconds: float) -> ResultT:
         """The result of `work`; it is given up when the client leaves, and when the time is over."""
@@ -152,6 +141,29 @@ class Service:
         self._pace = 0.8 * self._pace + 0.2 * seconds / photos
         self.metrics.batch_photos.observe(photos)
         self.metrics.batch_seconds.observe(seconds)
+
+
+class _Place:
+    """What one request takes up."""
+
+    def __init__(self, places: Places, wait: Callable[[], float]) -> None:
+        places.take(1, wait())
+        self.places, self.wait = places, wait
+        self.photos, self.size = 1, 0
+
+    async def read(self, request: Request) -> bytes:
+        """The body of the request, held chunk by chunk."""
+        chunks = []
+        async for chunk in request.stream():
+            self.places.hold(len(chunk))
+            self.size += len(chunk)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def more(self, photos: int) -> None:
+        """A place for each of the photos that the body turned out to hold."""
+        self.places.take(photos - self.photos, self.wait())
+        self.photos = photos
 
 
 async def _gone(request: Request) -> None:
