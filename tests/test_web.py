@@ -1,5 +1,6 @@
 """The web page in a real browser: what a person does with it, and what they see."""
 
+import os
 import re
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from PIL import Image
 
 import browser
 import seewhy
-from seewhy.photos import embedded_photo
+from seewhy.photos import FILES, embedded_photo
 
 PATIENCE = 30.0
 """Seconds that an answer may take on a machine that does much else."""
@@ -24,10 +25,15 @@ PATIENCE = 30.0
 class Served:
     """`seewhy web` in a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, uploads: Path) -> None:
         script = Path(__file__).with_name("web_served.py")
         self.process = subprocess.Popen(
-            [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            [sys.executable, script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env={**os.environ, "GRADIO_TEMP_DIR": str(uploads)},
         )
         line = self.process.stdout.readline()
         self.address = re.search(r"http://127\.0\.0\.1:\d+/", line)[0]
@@ -48,12 +54,14 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     browser.need()
     pytest.importorskip("gradio", reason='the page is made with Gradio: pip install -c constraints.txt -e ".[web]"')
-    served = Served()
+    uploads = tmp_path_factory.mktemp("uploads")
+    served = Served(uploads)
     yield served
     assert served.stop() in (0, 130)
+    assert {file.name for file in uploads.rglob("*.*")} <= set(FILES.values())  # no visitor's photo
 
 
 @pytest.fixture(scope="module")

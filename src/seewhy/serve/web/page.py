@@ -47,7 +47,7 @@ def build(
     methods = choices.methods(shelf.methods)
     usual = "grad-cam" if shelf.methods is None or "grad-cam" in shelf.methods else methods[0][1]
     start, is_free = method_of(first, usual), first.own is None
-    with gr.Blocks(title="seewhy", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+    with gr.Blocks(title="seewhy", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.HTML('<div class="sw-head"><h1>seewhy</h1><p>See where a vision model looked.</p></div>', elem_id="head")
         with gr.Row(equal_height=False):
             with gr.Column(scale=4, min_width=300):
