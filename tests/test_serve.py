@@ -499,6 +499,8 @@ def test_methods_are_those_that_the_operator_allows(lite0):
     served = Models({"lite0": lite0}, ["grad-cam", "occlusion"])["lite0"]
     assert served.explainer("grad_cam") is served.explainer()
     assert served.explainer("occlusion").method.name == "occlusion"
+    assert Models({"lite0": lite0}, ["layer-cam", "fem"])["lite0"].explainer().method.name == "layer-cam"
+    assert Models({"lite0": lite0})["lite0"].explainer().method.name == "grad-cam"
     with pytest.raises(seewhy.SeewhyError, match="unknown method 'rise'"):
         served.explainer("rise")
 
