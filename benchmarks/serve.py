@@ -1,6 +1,6 @@
 """What serving an explanation costs: `seewhy serve` at 1, 8 and 32 clients against the bare model, in one process.
 
-    python benchmarks/serve.py [--rounds 5] [--requests 96] [--quick]
+    python benchmarks/serve.py [--rounds 4] [--requests 128] [--quick]
 
 The server runs in a thread of this process, the clients in another process on the same cores; see _clients.py. Rounds
 are interleaved, see _timing.py.
@@ -232,8 +232,8 @@ def report(seconds: Seconds, requests: int, rounds: int, check: Check, bounds: d
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=96, help="photos in one turn of a round")
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--requests", type=int, default=128, help="photos in one turn of a round")
     parser.add_argument("--quick", action="store_true", help="1 round of few photos, to stdout only: does it run?")
     given = parser.parse_args()
     rounds, requests, warm_ups = (1, 32, 0) if given.quick else (given.rounds, given.requests, WARM_UPS)

@@ -382,7 +382,8 @@ def test_requests_that_wait_are_explained_in_one_batch_and_a_bad_photo_spoils_no
         first, answer = together([lambda: ask(client, jpeg(0))])
         until(gate.busy.is_set)
         threads, found = together([lambda i=i: ask(client, jpeg(i) if i != 3 else b"no photo") for i in range(1, 7)])
-        until(lambda: taken(client) == 6)  # the bad one is answered and gone
+        until(lambda: len(client.app.state.service.batches._waiting) == 5 and found[2] is not None)
+        assert taken(client) == 6  # the bad one is answered and gone
         gate.go.set()
         for thread in first + threads:
             thread.join(20)
@@ -498,6 +499,8 @@ def test_methods_are_those_that_the_operator_allows(lite0):
     served = Models({"lite0": lite0}, ["grad-cam", "occlusion"])["lite0"]
     assert served.explainer("grad_cam") is served.explainer()
     assert served.explainer("occlusion").method.name == "occlusion"
+    assert Models({"lite0": lite0}, ["layer-cam", "fem"])["lite0"].explainer().method.name == "layer-cam"
+    assert Models({"lite0": lite0})["lite0"].explainer().method.name == "grad-cam"
     with pytest.raises(seewhy.SeewhyError, match="unknown method 'rise'"):
         served.explainer("rise")
 

@@ -154,6 +154,8 @@ def boxes_around(mask: npt.NDArray[np.bool_]) -> list[Box]:
     from scipy import ndimage
 
     numbered, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    if count == 1:  # as mostly, and found faster
+        return [box_around(mask)]
     sizes = np.bincount(numbered.ravel())[1:]
     found = ndimage.find_objects(numbered)
     ordered = [found[i] for i in np.argsort(-sizes[:count], kind="stable")]

@@ -19,7 +19,9 @@ class Strict(BaseModel):
 class Parameters(Strict):
     """What is asked of the photos of one request, and how it is drawn."""
 
-    method: str = Field(default="grad-cam", max_length=100, description="How; GET /v1/models/NAME lists them.")
+    method: str | None = Field(
+        default=None, max_length=100, description="How; GET /v1/models/NAME lists them, first the one taken without."
+    )
     targets: list[Class] | None = Field(
         default=None,
         min_length=1,
@@ -54,7 +56,7 @@ class V1Upload(Strict):
     """The same as a form: photos are files, and parameters are fields."""
 
     image: list[bytes] = Field(min_length=1, description="Photos; the field may be repeated.")
-    method: str = "grad-cam"
+    method: str | None = None
     targets: list[str] | None = Field(default=None, description="Classes by index or name; the field may be repeated.")
     top: int | None = Field(default=None, ge=1, le=1000)
     threshold: float = Field(default=0.15, ge=0, lt=1)

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from seewhy import catalog
 from seewhy.catalog import NamedMethod
@@ -16,7 +17,6 @@ from seewhy.explain import Explainer
 from seewhy.models import load
 from seewhy.types import Capture, MethodInfo
 
-DEFAULT = "grad-cam"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a model may be called: it stands in the path of a URL."""
 PREDICT = NamedMethod("predict", lambda capture: _nothing(capture), {}, MethodInfo(gradients=False))
@@ -24,7 +24,8 @@ PREDICT = NamedMethod("predict", lambda capture: _nothing(capture), {}, MethodIn
 
 
 def _nothing(capture: Capture) -> Any:
-    return capture.activations[:, :1] * 0
+    xp = array_namespace(capture.activations)
+    return xp.zeros_like(xp.sum(capture.activations, axis=1, keepdims=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Served:
     model: Any
     """What `seewhy.load` returned, or any other model that an Explainer takes."""
     methods: tuple[str, ...]
-    """The methods that clients may ask for."""
+    """The methods that clients may ask for, first the one that is taken unless they say."""
     layer: str
     """The layer that is explained unless another is asked for."""
     labels: Sequence[str] | None
@@ -48,12 +49,12 @@ class Served:
     _made: dict[tuple[str, str | None], Explainer] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def explainer(self, method: str = DEFAULT, layer: str | None = None) -> Explainer:
+    def explainer(self, method: str | None = None, layer: str | None = None) -> Explainer:
         """The explainer for this method and layer, made once.
 
         Raises UnknownNameError for a method that is not allowed here, and for a layer that the model does not have.
         """
-        method = catalog.spelled(method)
+        method = self.methods[0] if method is None else catalog.spelled(method)
         if method not in self.methods:
             raise unknown("method", method, self.methods, "(those that this server allows)")
         with self._lock:
@@ -141,10 +142,23 @@ def _is_cheap(info: MethodInfo) -> bool:
 def _served(name: str, model: Any, methods: tuple[str, ...]) -> Served:
     """The model, tried on a grey picture: which layer is explained, how many classes there are."""
     explainer = Explainer(model)
+    taken = [method for method in methods if _takes(model, method)]
+    default = explainer.method.name
+    if default in taken or not taken:
+        taken = list(dict.fromkeys([default, *taken]))
     inputs = explainer.prepare(np.full((256, 256, 3), 127, np.uint8))
     [[found]] = explainer.ask_prepared(inputs, None, [PREDICT])
     classes = 0 if found.probabilities is None else found.probabilities.shape[1]
     placed = getattr(inputs.placed, "shape", None)
     shape = None if placed is None else tuple(int(length) for length in placed[1:])
     framework = vars(explainer.adapter)["__name__"].rpartition(".")[2]  # an adapter is a module
-    return Served(name, model, methods, found.layer, explainer.labels, classes, shape, framework)
+    return Served(name, model, tuple(taken), found.layer, explainer.labels, classes, shape, framework)
+
+
+def _takes(model: Any, method: str) -> bool:
+    """Does the model take this method? One that carries its own explanation takes no other."""
+    try:
+        Explainer(model, method)
+    except InputError:
+        return False
+    return True
