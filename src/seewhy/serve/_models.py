@@ -14,6 +14,7 @@ from seewhy import catalog
 from seewhy.catalog import NamedMethod
 from seewhy.errors import InputError, unknown
 from seewhy.explain import Explainer
+from seewhy.inputs import Inputs
 from seewhy.models import load
 from seewhy.types import Capture, MethodInfo
 
@@ -149,10 +150,22 @@ def _served(name: str, model: Any, methods: tuple[str, ...]) -> Served:
     inputs = explainer.prepare(np.full((256, 256, 3), 127, np.uint8))
     [[found]] = explainer.ask_prepared(inputs, None, [PREDICT])
     classes = 0 if found.probabilities is None else found.probabilities.shape[1]
-    placed = getattr(inputs.placed, "shape", None)
-    shape = None if placed is None else tuple(int(length) for length in placed[1:])
+    shape = _ready_shape(explainer, inputs)
     framework = vars(explainer.adapter)["__name__"].rpartition(".")[2]  # an adapter is a module
     return Served(name, model, tuple(taken), found.layer, explainer.labels, classes, shape, framework)
+
+
+def _ready_shape(explainer: Explainer, inputs: Inputs) -> tuple[int, ...] | None:
+    """The shape of one prepared image in the model's own layout; None where it takes no single array."""
+    c, *space = explainer.adapter.pictures(inputs.placed)(0).shape
+    for shape in ((c, *space), (*space, c)):
+        try:
+            placed = explainer.adapter.place(explainer.net, np.zeros((1, *shape), np.float32))
+            if explainer.adapter.size(placed) == (1, tuple(space)):
+                return shape
+        except ValueError:  # what seewhy and frameworks raise for another layout
+            continue
+    return None
 
 
 def _takes(model: Any, method: str) -> bool:
