@@ -1,7 +1,6 @@
 """seewhy serve: the HTTP API, and the web page on the same address."""
 
 import os
-from importlib import import_module
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -101,12 +100,14 @@ def _methods(more: list[str] | None) -> list[str]:
 
 def _page(no_web: bool, token: str | None) -> Any:
     """What mounts the web page; None where there shall be none, or cannot be one."""
-    if no_web or find_spec("gradio") is None or find_spec("seewhy.serve.web") is None:
+    if no_web or find_spec("gradio") is None:
         return None
     if token is not None:
         _report.note("the web page is left out: a browser cannot send the token")
         return None
-    return import_module("seewhy.serve.web").mount
+    from seewhy.serve.web import mount  # here, for it takes long to import
+
+    return mount
 
 
 def _is_local(host: str) -> bool:
