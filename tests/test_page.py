@@ -510,7 +510,7 @@ def test_on_the_command_line(runtime, tmp_path, monkeypatch):
     assert "python -m http.server --bind 127.0.0.1 --directory page 8000" in " ".join(done.output.split())
     with pytest.raises(ModelError, match=r"load the graph in it, file:page/explained\.onnx"):
         seewhy.load("file:page")
-    assert seewhy.load("file:page/explained.onnx").labels == ("cat", "dög")
+    assert seewhy.load("file:page/explained.onnx").labels == ["cat", "dög"]
 
 
 def test_what_is_asked_has_to_fit(lite0, tmp_path):
