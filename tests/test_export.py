@@ -138,7 +138,7 @@ def assert_alike(net: nn.Module, layer: str, size: int, *, convert: bool) -> Non
                 eager = seewhy.explain(net, x, rows, method=method, layer=layer).maps
                 rounding = apart(eager, seewhy.explain(fine, x.double(), rows, method=method, layer=layer).maps)
                 assert rounding < 1e-2
-                assert apart(found[method][:, None], eager) < max(1e-4, 4 * rounding), (method, n, rank)
+                assert apart(found[method][:, None], eager) < max(1e-4, 10 * rounding), (method, n, rank)
 
 
 def test_five_methods_at_a_middle_layer_with_all_that_follows_it():
