@@ -121,7 +121,7 @@ def doing(driver, act) -> None:
     """Do something, and wait until another explanation is shown."""
     driver.execute_script("window.before = seewhy.shown.found")
     act()
-    wait(driver, "seewhy.shown.found !== window.before")
+    wait(driver, "seewhy.shown.found !== null && seewhy.shown.found !== window.before")
 
 
 def shown(driver) -> dict:
