@@ -122,10 +122,14 @@ def _check_framework(kind: str, explainer: Explainer) -> None:
     if not runs_on.startswith("Keras"):
         raise InputError(f"{what} is written of models of {' or '.join(fitting)}, and {explainer.model_name} is of "
                          f"{runs_on}: leave out to={kind!r}")  # fmt: skip
+    instead = {
+        (False, "Keras on tensorflow"): "; or write a SavedModel, to='savedmodel'",
+        (False, "Keras on jax"): "; or KERAS_BACKEND=tensorflow for a SavedModel",
+    }
     raise InputError(
         f"{what} is written of models of {' or '.join(fitting)}, and Keras runs on {runs_on.rpartition(' ')[2]} here: "
         f"save the model as .keras, set KERAS_BACKEND={fitting[-1].rpartition(' ')[2]} before Python starts, and load "
-        "it again" + ("; or write a SavedModel, to='savedmodel'" if runs_on == "Keras on tensorflow" else "")
+        f"it again{instead.get((kind == 'savedmodel', runs_on), '')}"
     )
 
 
