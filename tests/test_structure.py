@@ -15,7 +15,7 @@ import seewhy
 from seewhy import catalog
 
 FRAMEWORKS = ["torch", "tensorflow", "keras", "jax", "torchvision", "timm", "transformers", "onnxruntime", "onnx"]
-LATER = ["matplotlib.pyplot", "scipy", "skimage", "IPython"]
+LATER = ["matplotlib.pyplot", "scipy", "skimage", "IPython", "fastapi", "uvicorn", "pydantic", "gradio"]
 
 
 def fresh(code: str) -> str:

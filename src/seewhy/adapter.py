@@ -29,7 +29,28 @@ class Ask(Protocol):
 
 
 @runtime_checkable
-class Adapter(Protocol):
+class Passes(Protocol):
+    """Makes passes through a model."""
+
+    def capture(
+        self,
+        net: Any,
+        layers: Sequence[Any],
+        inputs: Any,
+        ask: Ask,
+        *,
+        gradients: bool,
+        logit: bool,
+        guided: bool = False,
+    ) -> list[Capture]:
+        """One pass through the model: activations at each layer, gradients of what is asked, outputs.
+
+        A layer is what `find_layer` returned, or INPUT for the first image input itself.
+        """
+
+
+@runtime_checkable
+class Adapter(Passes, Protocol):
     """All that knows one framework. A module of these functions is an adapter."""
 
     def describe(self, net: Any) -> VisionModel:
@@ -77,18 +98,10 @@ class Adapter(Protocol):
     def full_precision(self) -> AbstractContextManager[None]:
         """A context in which the maths on what was captured is done as written: no autocast, no graph."""
 
-    def capture(
-        self,
-        net: Any,
-        layers: Sequence[Any],
-        inputs: Any,
-        ask: Ask,
-        *,
-        gradients: bool,
-        logit: bool,
-        guided: bool = False,
-    ) -> list[Capture]:
-        """One pass through the model: activations at each layer, gradients of what is asked, outputs.
+    def keep(
+        self, net: Any, layers: Sequence[Any], inputs: Any, *, gradients: bool, logit: bool, guided: bool = False
+    ) -> Callable[[Ask], list[Capture]]:
+        """One pass that is kept: what it returns answers any number of questions, each as `capture` would.
 
-        A layer is what `find_layer` returned, or INPUT for the first image input itself.
+        What comes before the layers is not run again for a further question, where the framework can do without it.
         """

@@ -7,7 +7,7 @@ from typing import Any, overload
 import numpy as np
 
 from seewhy import catalog
-from seewhy.adapter import Ask
+from seewhy.adapter import Ask, Passes
 from seewhy.augment import Variation, mean, variations
 from seewhy.captured import checked, class_probabilities, first_images, is_flat, warn_of_outputs
 from seewhy.carried import check_own, own_method
@@ -124,8 +124,10 @@ class Explainer:
         """
         return self.ask_prepared(self.prepare(images), target, methods)
 
-    def ask_prepared(self, inputs: Inputs, target: Any, methods: Sequence[NamedMethod]) -> list[list[Explanation]]:
-        """The same, for inputs that `prepare` made."""
+    def ask_prepared(
+        self, inputs: Inputs, target: Any, methods: Sequence[NamedMethod], passes: Passes | None = None
+    ) -> list[list[Explanation]]:
+        """The same, for inputs that `prepare` made; `passes` makes the passes, or has made them before."""
         rows = as_rows(target, len(inputs.views))
         batch = inputs.placed if self.augment is None else varied(self.adapter, self.net, inputs.placed, self.augment)
         found: dict[int, list[Explanation]] = {}
@@ -133,7 +135,7 @@ class Explainer:
             layers = [(INPUT, INPUT)] if wants.at_input else self.find_layers(inputs.placed)
             question = Question(rows, self._names, self.adapter.classes_last(self.net))
             # 1. capture: one forward pass, and one backward pass from the scores to the layers
-            captures = self.adapter.capture(
+            captures = (passes or self.adapter).capture(
                 self.net,
                 [layer for _, layer in layers],
                 batch,
@@ -196,6 +198,12 @@ class Explainer:
         other.net, other._said, other._in_range = net, True, True
         names = None if self._layers is None else [name for name, _ in self._layers]
         other._layers = None if names is None else [self.adapter.find_layer(net, name) for name in names]
+        return other
+
+    def at(self, layer: Any) -> "Explainer":
+        """The same explainer at another layer, or layers."""
+        other = copy(self)
+        other._layers, other._sweep = other._given_layers(layer), layer == "all"
         return other
 
     def as_method(

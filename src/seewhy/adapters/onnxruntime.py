@@ -5,6 +5,7 @@ The model is an onnxruntime.InferenceSession. Its layers cannot be seen, so ther
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -176,6 +177,19 @@ def capture(
     ask(outputs, classes)  # the scores come out of the graph, and what they are called is told here
     unseen = np.zeros((n, 0, *maps.shape[2:]), np.float32)
     return [Capture(unseen, None, scores, outputs, classes, about(net).head, maps=maps)]
+
+
+def keep(
+    net: InferenceSession,
+    layers: Sequence[Any],
+    inputs: Floats,
+    *,
+    gradients: bool,
+    logit: bool,
+    guided: bool = False,
+) -> Callable[[Ask], list[Capture]]:
+    """A graph hands nothing out of its midst: each question runs it."""
+    return partial(capture, net, layers, inputs, gradients=gradients, logit=logit, guided=guided)
 
 
 def _run(net: InferenceSession, images: Floats, wanted: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:

@@ -1,6 +1,6 @@
 """PyTorch: activations and gradients at one layer, for the cost of the forward pass; see _torch_capture.py."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -40,6 +40,7 @@ __all__ = [
     "find_layer",
     "full_precision",
     "is_batch",
+    "keep",
     "layers",
     "own",
     "pictures",
@@ -132,6 +133,16 @@ def capture(
     this = prepared(net, layers, inputs)
     with this.quiet():
         return _torch_capture.capture(this, ask, gradients=gradients, logit=logit, guided=guided)
+
+
+def keep(
+    net: nn.Module, layers: Sequence[Any], inputs: Any, *, gradients: bool, logit: bool, guided: bool = False
+) -> Callable[[Ask], list[Capture]]:
+    """One pass that any number of questions can be asked of, for what goes back through the tail alone.
+
+    What the tail remembers of the pass is held in memory as long as this is.
+    """
+    return _torch_capture.keep(prepared(net, layers, inputs), gradients=gradients, logit=logit, guided=guided)
 
 
 def prepared(net: nn.Module, layers: Sequence[Any], inputs: Any) -> Pass:
