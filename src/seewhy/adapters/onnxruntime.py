@@ -159,8 +159,9 @@ def capture(
     Where the predicted class is asked for, the run that predicts it explains it. Raises InputError for what is not the
     score of a class.
     """
-    wanted = ask.indices(None)
-    n = len(inputs)
+    n, wanted = len(inputs), ask.indices(None)
+    if wanted is not None and wanted.max() >= _class_count(net):
+        wanted = None  # the question itself says what is wrong, once it sees the classes
     asked = np.full((n, 1), PREDICTED, np.int64) if wanted is None else wanted
     outputs, scores, maps = _run(net, inputs, asked)
     classes = np.asarray(outputs, np.float32)
@@ -197,7 +198,7 @@ def _run(net: InferenceSession, images: Floats, wanted: npt.NDArray[np.int64]) -
     known = {node.name: node.shape for node in net.get_inputs()}
     several = len(known[CLASS_INDEX]) > 1
     at_once = int(known[CLASS_INDEX][1]) if several else 1
-    name = next(node.name for node in net.get_outputs() if node.name in CLASSES.values())
+    name = _class_scores(net).name
     parts, k = [], wanted.shape[1]
     for start in range(0, k, at_once):
         columns = np.minimum(np.arange(start, start + at_once), k - 1)  # the last one fills up
@@ -206,3 +207,12 @@ def _run(net: InferenceSession, images: Floats, wanted: npt.NDArray[np.int64]) -
         parts.append((score, maps) if several else (score[:, None], maps[:, None]))
     scores, maps = (np.concatenate(part, axis=1)[:, :k] for part in zip(*parts, strict=True))
     return outputs, scores, maps
+
+
+def _class_scores(net: InferenceSession) -> Any:
+    """The output (n, classes)."""
+    return next(node for node in net.get_outputs() if node.name in CLASSES.values())
+
+
+def _class_count(net: InferenceSession) -> int:
+    return int(_class_scores(net).shape[1])

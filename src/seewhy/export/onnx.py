@@ -76,11 +76,13 @@ def write_onnx(
     for package in NEEDS:
         require(package, "exporting to ONNX", "export")
     path = _checked_path(path)
+    _check_size(explainer)
     explainer = _in_single_precision(explainer)
     placed = explainer.prepare(_trial_images(explainer) if images is None else images).placed
     found = explainer.find_layers(placed)
     if len(found) != 1:
         raise InputError(f"a graph carries the map of one layer, got {len(found)}: export each on its own")
+<<<<<<< HEAD
     batch, images, prepare = _tried(explainer, found[0], placed)
     content, about = _graph(explainer, found[0], images, classes, upsample, prepare)
     if len(content) > LARGEST:
@@ -88,6 +90,10 @@ def write_onnx(
             f"the graph has {len(content) / 2**30:.1f} GiB, and an ONNX file holds 2: the model is too large"
         )
     apart = _agree.check(Explainer(open_session(content)), explainer, batch, images)
+=======
+    content, about = _graph(explainer, found[0], batch, classes, upsample)
+    apart = _agree.check(Explainer(open_session(content)), explainer, batch)
+>>>>>>> main
     write_atomically(path, lambda file: file.write(content))
     return Written(path, about, apart)
 
@@ -170,6 +176,12 @@ def _checked_path(path: str | PathLike[str]) -> Path:
         raise InputError(f"expected a file called .onnx, such as explained.onnx, got {str(path)!r}")
     check_target(found)
     return found
+
+
+def _check_size(explainer: Explainer) -> None:
+    size = 4 * sum(array.numel() for array in chain(explainer.net.parameters(), explainer.net.buffers()))
+    if size > LARGEST:
+        raise ModelError(f"{explainer.model_name} has weights of {size / 2**30:.1f} GiB, and one ONNX file holds 2")
 
 
 def _in_single_precision(explainer: Explainer) -> Explainer:
