@@ -82,18 +82,9 @@ def write_onnx(
     found = explainer.find_layers(placed)
     if len(found) != 1:
         raise InputError(f"a graph carries the map of one layer, got {len(found)}: export each on its own")
-<<<<<<< HEAD
     batch, images, prepare = _tried(explainer, found[0], placed)
     content, about = _graph(explainer, found[0], images, classes, upsample, prepare)
-    if len(content) > LARGEST:
-        raise ModelError(
-            f"the graph has {len(content) / 2**30:.1f} GiB, and an ONNX file holds 2: the model is too large"
-        )
     apart = _agree.check(Explainer(open_session(content)), explainer, batch, images)
-=======
-    content, about = _graph(explainer, found[0], batch, classes, upsample)
-    apart = _agree.check(Explainer(open_session(content)), explainer, batch)
->>>>>>> main
     write_atomically(path, lambda file: file.write(content))
     return Written(path, about, apart)
 
