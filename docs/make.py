@@ -315,6 +315,10 @@ if __name__ == "__main__":
         from exports import measure
 
         measure()
+    if "page" in sys.argv:  # needs a browser and npm
+        from page import picture
+
+        picture()
     web_pictures()
     for page in (DOCS / "methods.md", DOCS / "evaluation.md", DOCS / "export.md"):
         page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")

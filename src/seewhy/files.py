@@ -1,6 +1,7 @@
-"""Write a file whole or not at all."""
+"""Write a file, or a folder, whole or not at all."""
 
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -40,6 +41,60 @@ def write_atomically(
     except OSError as error:
         raise SaveError(f"{path} cannot be written: {error.strerror or error}") from error
     return path
+
+
+def write_folder(
+    path: str | os.PathLike[str], fill: Callable[[Path], object], is_ours: Callable[[Path], bool] = lambda _: False
+) -> Path:
+    """Let `fill` put files into a new folder beside, and give that its name once it is complete.
+
+    A folder that stands at `path` is replaced where it is empty, or where `is_ours` says that it was written so before;
+    until then it stays as it is, and after an exception nothing is left behind.
+
+    Raises SaveError where the folder cannot or must not be written; what else `fill` raises passes through.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = write_folder(Path(folder) / "page", lambda inside: (inside / "a.txt").write_bytes(b"hello"))
+    ...     (made / "a.txt").read_bytes()
+    b'hello'
+    """
+    path = Path(path)
+    try:
+        target = Path(os.path.realpath(path))
+        if not target.parent.is_dir():
+            raise SaveError(f"{path} cannot be written: there is no folder {target.parent}; make it first")
+        if target.exists() and not target.is_dir():
+            raise SaveError(f"{path} is a file: give the name of a new folder")
+        if target.exists() and any(target.iterdir()) and not is_ours(target):
+            raise SaveError(f"{path} holds other files: give the name of a new folder")
+        unfinished = target.with_name(f".seewhy-{os.urandom(8).hex()}.part")
+        unfinished.mkdir()
+        try:
+            fill(unfinished)
+            _take_place(unfinished, target)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    except SaveError:
+        raise
+    except OSError as error:
+        raise SaveError(f"{path} cannot be written: {error.strerror or error}") from error
+    return path
+
+
+def _take_place(finished: Path, target: Path) -> None:
+    """Rename a folder to what another may be called now; that one is there again if it fails."""
+    if not target.exists():
+        os.replace(finished, target)
+        return
+    before = finished.with_suffix(".before")
+    os.replace(target, before)
+    try:
+        os.replace(finished, target)
+    except BaseException:
+        os.replace(before, target)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def _check(path: Path, target: Path, protect: Sequence[Path]) -> None:

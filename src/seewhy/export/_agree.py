@@ -10,6 +10,7 @@ import numpy.typing as npt
 from seewhy.errors import ModelError, SeewhyWarning
 from seewhy.explain import Explainer
 from seewhy.maps import to_numpy
+from seewhy.models._nets import framework
 from seewhy.outputs import class_scores
 
 EQUAL = 1e-4
@@ -26,14 +27,15 @@ Rows = list[list[int]]
 Maps = npt.NDArray[np.float64]
 
 
-def check(carried: Explainer, explainer: Explainer, batch: Any) -> float:
+def check(carried: Explainer, explainer: Explainer, batch: Any, taken: Any = None) -> float:
     """How far the maps that a graph carries are from the explainer's, as a share of the largest value of each map.
 
     Asked for several classes of each image, of all images together and of the first alone; class scores count too.
     Where a method divides by what rounding has left of nothing, two right answers differ by more: a SeewhyWarning says
-    so. Raises ModelError where the graph is wrong.
+    so. `taken` is the batch as the graph takes it, where that is not as the model does. Raises ModelError where the
+    graph is wrong.
     """
-    images = to_numpy(batch)
+    images = to_numpy(batch if taken is None else taken)
     wanted = _likely(explainer, batch)
     alone = _apart(carried, explainer, batch[:1], images[:1], wanted[:1])
     most = max(alone, _apart(carried, explainer, batch, images, wanted))
@@ -47,8 +49,8 @@ def check(carried: Explainer, explainer: Explainer, batch: Any) -> float:
             "such as by chance or by the size of the batch?"
         )
     warnings.warn(
-        f"{explainer.method.name} is not sharp here: in single precision its maps are off by {own:.1e} of their "
-        f"largest value from those in double precision, and so are the graph's ({most:.1e} from seewhy's)",
+        f"{explainer.method.name} is not sharp here: in single precision rounding alone moves its maps by {own:.1e} of "
+        f"their largest value, and the graph's are off by {most:.1e}",
         SeewhyWarning,
         stacklevel=4,
     )
@@ -84,7 +86,16 @@ def _apart(carried: Explainer, explainer: Explainer, batch: Any, images: npt.NDA
 
 
 def _rounding(explainer: Explainer, batch: Any, wanted: Rows) -> float:
-    """How far the explainer's maps are from what they are in double precision."""
+    """How far the explainer's maps are from what they are in double precision.
+
+    A Keras model's precision is that of its layers, once they are built: how far from those of images that differ by
+    their last bits.
+    """
+    if framework(explainer.net) != "torch":
+        known = to_numpy(batch)
+        last = np.finfo(np.float32).eps * np.random.default_rng(0).choice([-1, 1], known.shape)
+        other = _signed(explainer)(np.asarray(known * (1 + last), np.float32), wanted)
+        return apart(_signed(explainer)(batch, wanted).maps, other.maps)
     double = explainer.with_net(deepcopy(explainer.net).double())
     return apart(_signed(explainer)(batch, wanted).maps, _signed(double)(batch.double(), wanted).maps)
 

@@ -5,6 +5,7 @@ from the score to the layer, and the method's own function. What they do is writ
 """
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, Stateles
 from seewhy.adapters import torch as adapter
 from seewhy.adapters._checks import NO_GRADIENT
 from seewhy.adapters._torch_layout import first, full
-from seewhy.adapters._torch_pass import run
+from seewhy.adapters._torch_pass import Pass, run
 from seewhy.catalog import NamedMethod
 from seewhy.errors import LayerError, ModelError, SeewhyError
 from seewhy.export._torch_operations import Traceable, taken_apart
@@ -42,6 +43,8 @@ class Question:
     classes: int | None
     """How many classes of each image at once; None: one, without an axis for them."""
     upsampled: bool
+    prepare: Callable[[Tensor], Pass] | None = None
+    """The model, ready to run on images (n, c, h, w), cut at the layer; None: as the adapter of PyTorch makes it."""
 
 
 @dataclass
@@ -82,7 +85,7 @@ def traced(ask: Question, images: Tensor) -> tuple[GraphModule, Tensor, Noted]:
 
 def _explained(ask: Question, noted: Noted, images: Tensor, index: Tensor) -> tuple[Tensor, ...]:
     needed = any(method.info.gradients for method in ask.methods)
-    this = adapter.prepared(ask.net, [ask.layer], images)
+    this = adapter.prepared(ask.net, [ask.layer], images) if ask.prepare is None else ask.prepare(images)
     [point] = this.points
     with this.quiet(), Traceable():
         found = run(this, this.points, this.image, gradients=needed, watch=True)

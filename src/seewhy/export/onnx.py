@@ -23,7 +23,7 @@ from seewhy.errors import InputError, ModelError, SeewhyWarning
 from seewhy.explain import Explainer
 from seewhy.export import _agree, _trial
 from seewhy.files import check_target, write_atomically
-from seewhy.models._nets import require, short
+from seewhy.models._nets import framework, require, short
 from seewhy.models._onnx import open_session
 from seewhy.preprocess import Preprocess
 
@@ -79,36 +79,36 @@ def write_onnx(
     _check_size(explainer)
     explainer = _in_single_precision(explainer)
     placed = explainer.prepare(_trial_images(explainer) if images is None else images).placed
-    batch = _as_trial(placed)
-    found = explainer.find_layers(batch)
+    found = explainer.find_layers(placed)
     if len(found) != 1:
         raise InputError(f"a graph carries the map of one layer, got {len(found)}: export each on its own")
-    content, about = _graph(explainer, found[0], batch, classes, upsample)
-    apart = _agree.check(Explainer(open_session(content)), explainer, batch)
+    batch, images, prepare = _tried(explainer, found[0], placed)
+    content, about = _graph(explainer, found[0], images, classes, upsample, prepare)
+    apart = _agree.check(Explainer(open_session(content)), explainer, batch, images)
     write_atomically(path, lambda file: file.write(content))
     return Written(path, about, apart)
 
 
 def _graph(
-    explainer: Explainer, layer: tuple[str, Any], batch: Any, classes: int | None, upsample: bool
+    explainer: Explainer, layer: tuple[str, Any], batch: Any, classes: int | None, upsample: bool, prepare: Any
 ) -> tuple[bytes, About]:
     """The graph as a file has it, and what it says of itself."""
     from seewhy.export._torch_trace import Question, traced
 
-    ask = Question(explainer.net, layer[1], (explainer.method,), explainer.logit, classes, upsample)
+    ask = Question(explainer.net, layer[1], (explainer.method,), explainer.logit, classes, upsample, prepare)
     images = batch[:1].expand(UNLIKE, -1, -1, -1).contiguous()
     graph, index, noted = traced(ask, images)
     about = About(
         version=version("seewhy"),
         model=explainer.model_name,
         method=explainer.method.name,
-        options=_options(explainer),
+        options=options_of(explainer),
         layer=layer[0],
         shape=noted.shape,
         score="logit" if explainer.logit else "output",
         head=noted.head,
         labels=explainer.labels,
-        preprocess=_preprocess(explainer),
+        preprocess=preprocess_of(explainer),
     )
     names = [CLASSES[noted.head], SCORE, HEATMAP] + [UPSAMPLED] * upsample
     return converted(graph, (images, index), names, about.to_metadata()), about
@@ -200,6 +200,16 @@ def _trial_images(explainer: Explainer) -> Any:
     return _trial.pictures()
 
 
+def _tried(explainer: Explainer, layer: tuple[str, Any], placed: Any) -> tuple[Any, Any, Any]:
+    """The batch as the model takes it, the same as the graph takes it, and how the model is made ready for such."""
+    if framework(explainer.net) == "keras":
+        from seewhy.export._keras_torch import subject
+
+        return subject(explainer.net, layer, placed)
+    batch = _as_trial(placed)
+    return batch, batch, None
+
+
 def _as_trial(placed: Any) -> Any:
     """The batch that the graph is tried with."""
     import torch
@@ -209,13 +219,13 @@ def _as_trial(placed: Any) -> Any:
     return placed if len(placed) > 1 else torch.cat([placed, placed.flip(-1)])  # several are to stay apart
 
 
-def _options(explainer: Explainer) -> dict[str, Any]:
+def options_of(explainer: Explainer) -> dict[str, Any]:
     parameters = signature(explainer.method.function).parameters.values()
     known = {p.name: p.default for p in parameters if p.kind is Parameter.KEYWORD_ONLY and p.default is not p.empty}
     return {**known, **explainer.method.options}
 
 
-def _preprocess(explainer: Explainer) -> Preprocess | None:
+def preprocess_of(explainer: Explainer) -> Preprocess | None:
     if explainer.preprocess is None or isinstance(explainer.preprocess, Preprocess):
         return explainer.preprocess
     warnings.warn(

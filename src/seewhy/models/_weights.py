@@ -62,6 +62,10 @@ def kind_of(path: str) -> Kind:
     )
 
 
+_EXPLAINS = {"assets.extra", "saved_model.pb"}
+"""What there is in a SavedModel that seewhy wrote."""
+
+
 def _kind_of_folder(path: str) -> Kind:
     names = {entry.name for entry in Path(path).iterdir()}
     if {"config.json", "model.weights.h5"} <= names:
@@ -70,7 +74,10 @@ def _kind_of_folder(path: str) -> Kind:
         raise ModelError(
             f"{path} is a TensorFlow SavedModel, a program without layers that could be watched: save the Keras model "
             "that it was made from as one file, model.save('model.keras'), and load file:model.keras"
+            + ("; it explains itself in TensorFlow, see docs/export.md" if names >= _EXPLAINS else "")
         )
+    if "explained.onnx" in names:
+        raise ModelError(f"{path} is a page that seewhy wrote: load the graph in it, file:{path}/explained.onnx")
     raise ModelError(f"{path} is a folder: expected a file (a folder of transformers is loaded as hf:{path})")
 
 

@@ -17,7 +17,7 @@ def colours(heatmap: Heatmap, name: str) -> npt.NDArray[np.uint8]:
     >>> colours(np.array([[0.0, 1.0]], np.float32), "gray").tolist()
     [[[0, 0, 0], [255, 255, 255]]]
     """
-    table = _table(name)
+    table = steps(name)
     if heatmap.size and not (
         heatmap.min() >= -1e-4 and heatmap.max() <= 1 + 1e-4
     ):  # NaN is neither; noise is rounded off
@@ -27,7 +27,7 @@ def colours(heatmap: Heatmap, name: str) -> npt.NDArray[np.uint8]:
 
 
 @cache
-def _table(name: str) -> npt.NDArray[np.uint8]:
+def steps(name: str) -> npt.NDArray[np.uint8]:
     """256 steps of a colormap: (256, 3)."""
     from matplotlib import colormaps
 
