@@ -225,3 +225,28 @@ def test_files_are_named_in_words(tmp_path):
     with pytest.raises(seewhy.SeewhyError, match=r"open_table\(path, metrics=\[\.\.\.\]\)"):
         open_table(path)
     assert open_table(path, metrics=[own]).metrics == ("own",)
+
+
+def test_a_target_of_which_a_metric_says_nothing_takes_no_weight_from_its_photo():
+    seconds = column("seconds")
+    of_two = {"cat": {"cam": {"seconds": [0.0, 0.0]}}, "dog": {"cam": {"seconds": [4.0, 1.0]}}}
+    of_one = {"cat": {"cam": {"seconds": [1.0, 1.0]}}}
+    targets = {"a.jpg": "cat; dog", "b.jpg": "cat"}
+    kept = Table("net", ("cam",), (), (seconds,), {"a.jpg": of_two, "b.jpg": of_one}, {}, {}, {}, targets)
+    assert kept["cam", "seconds"] == 2.5
+
+
+def test_a_table_that_is_asked_in_the_wrong_way_says_how():
+    kept = table({"grad-cam": (0.25, 9.0), "chance": (0.5, 10.0)})
+    with pytest.raises(seewhy.SeewhyError, match=r"expected a method and a metric, table\['grad-cam', 'sparseness'\]"):
+        kept["grad-cam"]
+    with pytest.raises(seewhy.SeewhyError, match=r"expected tables to merge, as seewhy\.evaluate gives them, got 7"):
+        kept.merge(7)
+    assert kept.merge(*(table({"grad-cam": (0.75, 9.0), "chance": (0.5, 10.0)}, photos=(p,)) for p in ("b", "c")))[
+        "grad-cam", "sparseness"
+    ] == pytest.approx((0.25 + 0.75 + 0.75) / 3)
+    once = Table("net", ("cam",), (), (column(("insertion", {"step": 9})), column("road")), {})
+    assert np.isnan(once["cam", "insertion"])
+    both = (column(("road", {"order": "morf"})), column(("road", {"order": "lerf"})))
+    with pytest.raises(seewhy.SeewhyError, match=r"did you mean 'road \(order="):
+        Table("net", ("cam",), (), both, {})["cam", "road"]

@@ -20,6 +20,21 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
+def gathered(why: Mapping[str, str]) -> dict[str, str]:
+    """Names with their reasons: those that share a reason as one, what is said of them beginning with "each".
+
+    >>> gathered({"road": "needs a class", "adcc": "needs a class", "pxap": "needs boxes"})
+    {'road and adcc': 'each needs a class', 'pxap': 'needs boxes'}
+    """
+    shared: dict[str, list[str]] = {}
+    for name, words in why.items():
+        shared.setdefault(words, []).append(name)
+    found = {}
+    for words, (*before, last) in shared.items():
+        found[f"{', '.join(before)} and {last}" if before else last] = f"each {words}" if before else words
+    return found
+
+
 @dataclass(frozen=True)
 class Cell:
     text: str
