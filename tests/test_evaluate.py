@@ -110,6 +110,7 @@ def test_what_cannot_be_measured_is_named_before_the_run(vision, photos):
         ({"metrics": ["insertoin"]}, "did you mean 'insertion'"),
         ({"metrics": [("insertion", {"stride": 3})]}, "'insertion' has no option 'stride': it has step, kernel, sigma"),
         ({"metrics": []}, "expected metrics as a list"),
+        ({"metrics": ["box-iou", "Pointing_Game"]}, "'box-iou' and the metric 'pointing-game' each needs annotations"),
         ({"metrics": ["sparseness", "sparseness"]}, "given twice"),
         ({"methods": ["grad-cma"]}, "did you mean 'grad-cam'"),
         ({"target": "purple"}, "unknown class 'purple'"),
@@ -209,7 +210,7 @@ def test_every_metric_says_what_it_is():
     for name in seewhy.metrics():
         make = catalog.get("metrics", name)
         info = catalog.get("metrics", name).__dict__["metric_info"]
-        assert info.better in ("higher", "lower", "neither") and ">>>" in make.__doc__, name
+        assert info.better in ("higher", "lower", "nearest 0", "neither") and ">>>" in make.__doc__, name
         assert isinstance(make(), seewhy.measure.Metric)
 
 
@@ -727,3 +728,10 @@ def test_a_photo_of_two_classes_weighs_as_much_as_one_of_one(vision, photos, tmp
     wanted = (np.mean(of_each[0]) + of_each[1][0]) / 2
     assert table["grad-cam", "sparseness"] == pytest.approx(wanted)
     assert wanted != pytest.approx(np.mean([*of_each[0], *of_each[1]]))
+
+
+def test_the_image_centre_may_be_asked_for_as_random_cam_may(vision, photos):
+    table = seewhy.evaluate(
+        vision, photos[:1], methods=["Image_Centre", "random-cam"], metrics=["sparseness"], layer="4"
+    )
+    assert table.methods == table.controls == ("image-centre", "random-cam")

@@ -12,6 +12,7 @@ from seewhy.evaluate._columns import Column, column
 from seewhy.evaluate._showing import gathered
 from seewhy.evaluate._shown import Shown
 from seewhy.evaluate.annotations import AnyPhoto, Mapped, Truths, read_truths
+from seewhy.evaluate.table import ANNOTATED
 from seewhy.explain import Explainer
 from seewhy.images import open_header
 from seewhy.measure import Need, Truth
@@ -115,7 +116,7 @@ def question(
 ) -> dict[str, str]:  # fmt: skip
     """All that makes a table another one, beside the model's name, the methods' and the metrics'."""
     several = isinstance(target, list | tuple) or is_array(target)
-    best = "the predicted class" if boxes is None else "the annotated classes"
+    best = "the predicted class" if boxes is None else ANNOTATED
     return {
         "target": "one for each photo" if several else best if target is None else said(as_target(target)),
         "layer": "the default" if layer is None else explainer.adapter.find_layer(explainer.net, layer)[0],

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seewhy.compare import Asked, Comparer, named
+from seewhy.compare import Asked, Comparer
 from seewhy.errors import InputError, LayerError, SeewhyError
 from seewhy.evaluate._asked import (
     annotations_of,
@@ -96,7 +96,7 @@ def evaluate(
     if memory is not None:
         rows_within(memory, 1)
     check_state(state)
-    comparer = Comparer(model, with_controls(named(methods)), layer, **options)
+    comparer = Comparer(model, with_controls(methods), layer, **options)
     explainer, names = comparer.explainer, tuple(comparer.names)
     if explainer.fuse is not None or isinstance(layer, list | tuple) or layer == "all":
         raise LayerError("explanations are measured at one layer: give one, or measure each in a table of its own")

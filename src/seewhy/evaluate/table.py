@@ -15,12 +15,15 @@ from PIL import Image
 from seewhy.errors import InputError, MissingPackageError, SaveError, UnknownNameError, unknown
 from seewhy.evaluate._columns import Column, column, own_metric
 from seewhy.evaluate._drawing import draw
-from seewhy.evaluate._showing import counted, headings, html, rows
+from seewhy.evaluate._showing import counted, headings, html, left_out, plain, rows
 from seewhy.evaluate._shown import apart
 from seewhy.files import write_atomically
 from seewhy.render import figure
 
 FORMAT = "seewhy evaluation 2"
+
+ANNOTATED = "the annotated classes"
+"""What is asked of photos where annotations name their classes."""
 
 Measured = dict[str, dict[str, list[float]]]
 """For one photo and target: method -> metric -> sums."""
@@ -89,14 +92,36 @@ class Table:
         size = f"{counted(len(self.methods), 'method')} x {counted(len(self.columns), 'metric')}"
         return f"<Table of {size} on {counted(self.counted(), 'photo')} by {self.model}>"
 
+    def __str__(self) -> str:
+        better = [c.better for c in self.columns]
+        heads = headings(self.metrics, better, {"higher": "^", "lower": "v", "nearest 0": "0", "neither": ""})
+        return plain(heads, rows(self.values(), self.methods, self.controls, better), [self.caption()])
+
     def _repr_html_(self) -> str:
         better = [c.better for c in self.columns]
-        heads = headings(self.metrics, better, {"higher": "↑", "lower": "↓", "neither": ""})
-        said = f"{counted(self.counted(), 'photo')}, {self.model}; ↑ higher is better, ↓ lower; the best in bold"
-        notes = [said, *(f"{name} was left out: it {why}" for name, why in self.left_out.items())]
+        heads = headings(self.metrics, better, {"higher": "↑", "lower": "↓", "nearest 0": "0", "neither": ""})
+        best = "the best in bold, unless a control is as good"
+        notes = [f"{self.caption('↑', '↓')}; {best}", *left_out(self.left_out)]
         if self.errors:
             notes.append(f"{counted(len(self.errors), 'failure')}: see the table's errors")
         return html(heads, rows(self.values(), self.methods, self.controls, better), notes)
+
+    def about(self) -> str:
+        """What was measured: how many photos by which model, and where annotations said what was explained."""
+        photos = counted(self.counted(), "photo")
+        if self.counted() < len(self.targets):
+            photos = f"{self.counted()} of {counted(len(self.targets), 'photo')}"
+        said = [f"{photos}, {self.model}"]
+        if self.asked.get("target") == ANNOTATED:
+            said.append("explained for the annotated classes")
+        if any(len(found) > 1 for name, found in self.measured.items() if name in self.targets):
+            said.append("a photo of several classes counts once, by their mean")
+        return "; ".join(said)
+
+    def caption(self, up: str = "^", down: str = "v") -> str:
+        """What was measured, and what the signs of the columns mean."""
+        zero = ", 0 nearest to 0" if any(c.better == "nearest 0" for c in self.columns) else ""
+        return f"{self.about()}; {up} higher is better, {down} lower{zero}"
 
     def counted(self) -> int:
         """How many photos were measured, grids of four not counted."""
@@ -200,9 +225,8 @@ class Table:
 
     def figure(self) -> Image.Image:
         """The table as a picture: in each column the best is dark, the worst is white; controls stand below a line."""
-        title = f"{self.model}, {counted(self.counted(), 'photo')}; the best of each column in bold"
         better = [c.better for c in self.columns]
-        return draw(self.values(), self.methods, self.controls, self.metrics, better, title)
+        return draw(self.values(), self.methods, self.controls, self.metrics, better, self.about())
 
     def save(self, path: str | Path) -> Path:
         """Write .csv, .json or a picture; the file appears whole or not at all. Raises SaveError where it cannot."""
