@@ -9,12 +9,14 @@ SCRIPTS = (
     "torch_memory.py",
     "torch_peers.py",
     "torch_family.py",
+    "export.py",
     "evaluate.py",
     "evaluate_table.py",
+    "serve.py",
     "keras_memory.py",
     "keras_peers.py",
 )
-WITHOUT_DEVICE = ("start.py", "keras_memory.py")
+WITHOUT_DEVICE = ("start.py", "export.py", "serve.py", "keras_memory.py")
 
 for script in SCRIPTS:
     if script in WITHOUT_DEVICE and "--device" in " ".join(sys.argv):

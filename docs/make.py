@@ -154,6 +154,60 @@ def evaluation() -> None:
     table.save(DOCS / "evaluation.csv")
 
 
+def web_pictures() -> None:
+    """docs/web.jpg and docs/web-dark.jpg: the page of `seewhy web` in Chromium, as a visitor sees it."""
+    import io
+
+    from PIL import Image
+
+    from seewhy.render import figure
+    from seewhy.serve.web import AnyModel, launch
+
+    sys.path.insert(0, str(DOCS.parent / "tests"))
+    import browser
+
+    page, address = launch(AnyModel(["lite0"]), wait=False)
+
+    def wait(driver: Any, script: str) -> None:
+        until = f"const done = arguments[0]; const look = () => ({script}) ? done() : setTimeout(look, 50); look();"
+        driver.execute_async_script(until)
+
+    def photographed(driver: Any, name: str) -> None:
+        driver.execute_async_script("setTimeout(arguments[0], 800)")  # until nothing moves
+        shot = Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB")
+        figure.save(shot.resize((1000, round(1000 * shot.height / shot.width)), Image.Resampling.LANCZOS), DOCS / name)
+
+    def visited(driver: Any, example: int) -> None:
+        driver.set_script_timeout(60)
+        driver.get(address)
+        wait(driver, "document.querySelectorAll('button.gallery-item').length == 4")
+        driver.find_elements("css selector", "button.gallery-item")[example].click()
+        wait(driver, "document.querySelectorAll('.sw-heat').length == 1")
+
+    def picked(driver: Any, field: str, typed: str, option: str) -> None:
+        box = driver.find_element("css selector", f"#{field} input")
+        box.click()
+        box.send_keys(typed)
+        wait(driver, "document.querySelectorAll('ul[role=listbox] li').length")
+        choices = driver.find_elements("css selector", "ul[role=listbox] li")
+        next(choice for choice in choices if option in choice.text).click()
+        wait(driver, "document.querySelectorAll('.sw-heat').length == 2")
+
+    try:
+        with browser.open_browser((1280, 1160)) as driver:
+            visited(driver, 2)
+            picked(driver, "classes", "disk", "disk brake")
+            driver.execute_script("document.activeElement.blur()")
+            photographed(driver, "web.jpg")
+        with browser.open_browser((1280, 1160), dark=True) as driver:
+            visited(driver, 3)
+            picked(driver, "other", "", "layer-cam")
+            driver.execute_script("document.activeElement.blur()")
+            photographed(driver, "web-dark.jpg")
+    finally:
+        page.close()
+
+
 def metrics_table() -> str:
     """The table of metrics in docs/evaluation.md."""
     from seewhy import catalog
@@ -181,6 +235,17 @@ def measured_table() -> str:
     for name, *numbers in rows:
         said = [f"{float(number):.3g}" if number else "" for number in numbers]
         lines.append(f"| {'*' + name + '* (control)' if name in controls else name} | {' | '.join(said)} |")
+    return "\n".join(lines)
+
+
+def exports_table() -> str:
+    """The numbers of docs/exports.csv as the table of docs/export.md."""
+    import csv
+
+    with (DOCS / "exports.csv").open(encoding="utf-8") as file:
+        head, *rows = csv.reader(file)
+    lines = [f"| {' | '.join(head)} |", "| --- | --- | --- " + "| ---: " * (len(head) - 3) + "|"]
+    lines += [f"| {family} | `{model}` | `{layer}` | {' | '.join(seen)} |" for family, model, layer, *seen in rows]
     return "\n".join(lines)
 
 
@@ -216,6 +281,7 @@ def with_tables(page: str) -> str:
         ("targets", targets_table),
         ("metrics", metrics_table),
         ("measured", measured_table),
+        ("exports", exports_table),
     ):
         page = re.sub(
             rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda m, t=table: m[1] + t() + "\n" + m[2], page, flags=re.DOTALL
@@ -245,7 +311,12 @@ if __name__ == "__main__":
     (DOCS / "cli.md").write_text(cli_page(), encoding="utf-8")
     if "evaluation" in sys.argv:
         evaluation()
-    for page in (DOCS / "methods.md", DOCS / "evaluation.md"):
+    if "exports" in sys.argv:  # takes some minutes
+        from exports import measure
+
+        measure()
+    web_pictures()
+    for page in (DOCS / "methods.md", DOCS / "evaluation.md", DOCS / "export.md"):
         page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
     demo_picture()
     methods_picture()

@@ -78,11 +78,52 @@ def test_the_python_in_the_page_of_evaluation_runs(tmp_path, monkeypatch, coffee
     assert "grad-cam" in capsys.readouterr().out
 
 
+def test_the_python_in_the_page_of_the_web_page_runs(tmp_path, monkeypatch, coffee):
+    page = ROOT / "docs/web.md"
+    [code] = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    with Image.open(coffee) as photo:
+        photo.convert("RGB").save("photo.jpg")
+    names = {}
+    exec(compile(code, str(page), "exec"), names)
+    assert names["espresso"].labels == [["espresso"]] and names["cup"].method == "layer-cam"
+    assert all((ROOT / "docs" / name).stat().st_size < 250_000 for name in ("web.jpg", "web-dark.jpg"))
+
+
+def test_the_commands_in_the_page_of_the_server_are_answered(tmp_path, coffee):
+    import subprocess
+
+    from serving import Server
+
+    page = (ROOT / "docs/serve.md").read_text(encoding="utf-8")
+    blocks = [block for block in re.findall(r"^```\n(.*?)^```", page, re.DOTALL | re.MULTILINE) if "curl" in block]
+    with Image.open(coffee) as photo:
+        photo.convert("RGB").save(tmp_path / "photo.jpg")
+    with Server("--no-web") as server:
+        for block in blocks:
+            script = block.replace("curl ", "curl --fail -sS ").replace("http://127.0.0.1:8000", server.url)
+            done = subprocess.run(["bash", "-ec", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, done.stderr
+            said = page.split(block)[1].split("```")[2].strip()  # what the page says is answered, where it does
+            if said.startswith('{"model') and "..." not in said:
+                assert re.sub(r"\d+\.\d+", "", done.stdout) == re.sub(r"\d+\.\d+", "", said.replace("\n ", ""))
+    assert len(blocks) >= 6
+    for name, kind in (("cam.png", "PNG"), ("cam.jpg", "JPEG")):
+        with Image.open(tmp_path / name) as picture:
+            assert picture.format == kind and picture.width >= 600
+
+
 def test_the_tables_of_the_page_of_evaluation_are_what_was_measured():
     made = runpy.run_path(str(ROOT / "docs/make.py"))
     page = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
     assert made["with_tables"](page) == page, "run `make docs`"
     assert made["metrics_table"]() in page and made["measured_table"]() in page
+
+
+def test_the_table_of_the_page_of_exports_is_what_was_measured():
+    made = runpy.run_path(str(ROOT / "docs/make.py"))
+    page = (ROOT / "docs/export.md").read_text(encoding="utf-8")
+    assert made["with_tables"](page) == page and made["exports_table"]() in page, "run `make docs`"
 
 
 def test_the_tables_of_the_page_of_methods_are_what_the_catalogue_says():

@@ -88,7 +88,9 @@ def test_segments_and_boxes_by_hand():
     parts = maps.segments(mask)
     assert [int(part.sum()) for part in parts] == [5, 2, 1]  # corners connect
     assert [maps.box_around(part) for part in parts] == [(2, 1, 5, 4), (0, 0, 2, 2), (0, 3, 1, 4)]
-    assert maps.segments(np.zeros((3, 3), bool)) == []
+    assert maps.boxes_around(mask) == [maps.box_around(part) for part in parts]
+    assert maps.boxes_around(parts[1]) == [maps.box_around(parts[1])]
+    assert maps.segments(np.zeros((3, 3), bool)) == maps.boxes_around(np.zeros((3, 3), bool)) == []
 
 
 def test_covered_is_where_upsampling_is_not_zero():

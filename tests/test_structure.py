@@ -14,8 +14,8 @@ import nets
 import seewhy
 from seewhy import catalog
 
-FRAMEWORKS = ["torch", "tensorflow", "keras", "jax", "torchvision", "timm", "transformers"]
-LATER = ["matplotlib.pyplot", "scipy", "skimage", "IPython"]
+FRAMEWORKS = ["torch", "tensorflow", "keras", "jax", "torchvision", "timm", "transformers", "onnxruntime", "onnx"]
+LATER = ["matplotlib.pyplot", "scipy", "skimage", "IPython", "fastapi", "uvicorn", "pydantic", "gradio"]
 
 
 def fresh(code: str) -> str:
@@ -33,8 +33,8 @@ def test_importing_seewhy_imports_no_framework():
 
 def test_the_public_surface():
     surface = """Check Explainer Explanation Explanations LayerInfo Prediction Preprocess SeewhyError SeewhyWarning
-                 Table VisionModel __version__ check class_difference compare evaluate explain finer layers load methods
-                 metrics negative open open_table region targets top"""
+                 Table VisionModel __version__ check class_difference compare evaluate explain export finer layers load
+                 methods metrics negative open open_table region targets top"""
     assert sorted(seewhy.__all__) == sorted(surface.split())
     assert all(hasattr(seewhy, name) for name in seewhy.__all__)
 
@@ -85,7 +85,7 @@ def test_plugins_come_in_by_the_same_door(monkeypatch, request):
 
 
 def test_models_of_no_known_framework_are_named():
-    with pytest.raises(seewhy.SeewhyError, match=r"expected a model of keras or torch.*got dict"):
+    with pytest.raises(seewhy.SeewhyError, match=r"expected a model of keras or onnxruntime or torch.*got dict"):
         seewhy.explain({}, None)
 
 

@@ -10,6 +10,7 @@ No deep-learning framework is imported before a model of it is explained or load
 
 from seewhy import catalog as _catalog
 from seewhy import evaluate as _evaluate_package  # noqa: F401  imported first: the functions below take these names
+from seewhy import export as _export_package  # noqa: F401
 from seewhy import methods as _methods_package  # noqa: F401
 from seewhy import metrics as _metrics_package  # noqa: F401
 from seewhy import targets as _targets_package  # noqa: F401
@@ -21,6 +22,7 @@ from seewhy.evaluate.table import Table, open_table
 from seewhy.explain import Explainer, explain, layers
 from seewhy.explanation import Explanation
 from seewhy.explanations import Explanations
+from seewhy.export.run import export
 from seewhy.models import load
 from seewhy.opening import open
 from seewhy.preprocess import Preprocess
@@ -51,6 +53,7 @@ __all__ = [
     "compare",
     "evaluate",
     "explain",
+    "export",
     "finer",
     "layers",
     "load",

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from seewhy.types import Capture, LayerInfo, Rows, Scores
+from seewhy.types import Capture, LayerInfo, Own, Rows, Scores
 from seewhy.vision_model import VisionModel
 
 
@@ -18,16 +18,46 @@ class Ask(Protocol):
     def __call__(self, outputs: Any, classes: npt.NDArray[np.float32] | None) -> Scores:
         """(outputs, class scores as NumPy (n, classes) or None) -> the scores to explain (n, k)."""
 
+    def indices(self, classes: npt.NDArray[np.float32] | None) -> npt.NDArray[np.int64] | None:
+        """The class that each score is of (n, k), given the class scores (n, classes), or None before they are known.
+
+        None where a score is something else than that of one class, or where it takes the class scores to tell.
+        """
+
     def again(self, outputs: Any, of: Rows) -> Scores:
         """The scores (m, k) in the outputs of a further pass, whose rows are asked what image `of[r]` was asked."""
 
 
 @runtime_checkable
-class Adapter(Protocol):
+class Passes(Protocol):
+    """Makes passes through a model."""
+
+    def capture(
+        self,
+        net: Any,
+        layers: Sequence[Any],
+        inputs: Any,
+        ask: Ask,
+        *,
+        gradients: bool,
+        logit: bool,
+        guided: bool = False,
+    ) -> list[Capture]:
+        """One pass through the model: activations at each layer, gradients of what is asked, outputs.
+
+        A layer is what `find_layer` returned, or INPUT for the first image input itself.
+        """
+
+
+@runtime_checkable
+class Adapter(Passes, Protocol):
     """All that knows one framework. A module of these functions is an adapter."""
 
     def describe(self, net: Any) -> VisionModel:
         """The model with what its framework tells of its preprocess, its class names and its name."""
+
+    def own(self, net: Any) -> Own | None:
+        """The explanation that the model carries itself; None for a model whose layers can be explained."""
 
     def is_batch(self, net: Any, images: object) -> bool:
         """Is this a ready batch, in the framework's own tensors or as its users hold one?"""
@@ -68,18 +98,10 @@ class Adapter(Protocol):
     def full_precision(self) -> AbstractContextManager[None]:
         """A context in which the maths on what was captured is done as written: no autocast, no graph."""
 
-    def capture(
-        self,
-        net: Any,
-        layers: Sequence[Any],
-        inputs: Any,
-        ask: Ask,
-        *,
-        gradients: bool,
-        logit: bool,
-        guided: bool = False,
-    ) -> list[Capture]:
-        """One pass through the model: activations at each layer, gradients of what is asked, outputs.
+    def keep(
+        self, net: Any, layers: Sequence[Any], inputs: Any, *, gradients: bool, logit: bool, guided: bool = False
+    ) -> Callable[[Ask], list[Capture]]:
+        """One pass that is kept: what it returns answers any number of questions, each as `capture` would.
 
-        A layer is what `find_layer` returned, or INPUT for the first image input itself.
+        What comes before the layers is not run again for a further question, where the framework can do without it.
         """

@@ -60,6 +60,7 @@ def first_images(capture: Capture, n: int) -> Capture:
         outputs=map_arrays(capture.outputs, lambda a: a[:n] if a.ndim and a.shape[0] == rows else a),
         classes=None if capture.classes is None else capture.classes[:n],
         again=None,
+        maps=None if capture.maps is None else capture.maps[:n],
     )
 
 

@@ -13,7 +13,7 @@ Asked: TypeAlias = str | Method | NamedMethod | tuple[str | Method, Mapping[str,
 """A method, alone or with its options."""
 
 DEFAULT = ("grad-cam", "grad-cam-plus-plus", "hires-cam", "layer-cam", "eigen-cam", "random-cam")
-"""What is compared unless told: methods of one pass, and the control."""
+"""What is compared unless told: methods of one pass, and the control; of a model that carries its own, that."""
 
 
 def compare(
@@ -21,13 +21,14 @@ def compare(
     images: Any,
     target: Any = None,
     *,
-    methods: Sequence[Asked] = DEFAULT,
+    methods: Sequence[Asked] | None = None,
     layer: Any = None,
     **options: Any,
 ) -> Explanations:
     """Explain the same images by several methods, which share one forward and one backward pass where they can.
 
-    `methods` are names or functions, or pairs of one and its options, such as ("score-cam", {"channels": 32}). Methods
+    `methods` are names or functions, or pairs of one and its options, such as ("score-cam", {"channels": 32}); None
+    are those of one pass and a control (`seewhy.compare` of a model that carries its own explanation: that). Methods
     that look at the layer share one pass, those that look at the input another. Other arguments are those of
     `seewhy.explain`; a layer is for the methods that look at one.
 
@@ -45,11 +46,15 @@ def compare(
 class Comparer:
     """Explains by several methods; use it for any number of images. Arguments are those of `seewhy.compare`."""
 
-    def __init__(self, model: Any, methods: Sequence[Asked] = DEFAULT, layer: Any = None, **options: Any) -> None:
-        self.methods = named(methods)
-        self.names = _apart(self.methods)
-        at_layer = next((method for method in self.methods if not method.info.at_input), self.methods[0])
+    def __init__(self, model: Any, methods: Sequence[Asked] | None = None, layer: Any = None, **options: Any) -> None:
+        asked = named(methods if methods is not None else DEFAULT)
+        at_layer = None
+        if methods is not None:
+            at_layer = next((method for method in asked if not method.info.at_input), asked[0])
         self.explainer = Explainer(model, at_layer, layer, **options)
+        carried = methods is None and self.explainer.own is not None
+        self.methods = [self.explainer.method] if carried else [self.explainer.as_method(method) for method in asked]
+        self.names = _apart(self.methods)
 
     def __call__(self, images: Any, target: Any = None) -> Explanations:
         """Explain images for a target; both in the forms that `seewhy.explain` lists."""

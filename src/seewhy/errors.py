@@ -2,6 +2,7 @@
 
     SeewhyError
     ├── PhotoError            a photo that cannot be read or does not look like one      (ValueError)
+    │   └── LargePhotoError   a photo of more pixels than are taken
     ├── InputError            images, batches or options that do not fit the call        (ValueError)
     ├── UnknownNameError      a model, layer, class, method ... nobody knows             (LookupError)
     ├── TargetError           targets of the wrong number, kind or shape                 (ValueError)
@@ -24,6 +25,10 @@ class SeewhyError(Exception):
 
 class PhotoError(SeewhyError, ValueError):
     """A photo that cannot be read."""
+
+
+class LargePhotoError(PhotoError):
+    """A photo of more pixels than are taken."""
 
 
 class InputError(SeewhyError, ValueError):

@@ -7,9 +7,10 @@ from typing import Any, overload
 import numpy as np
 
 from seewhy import catalog
-from seewhy.adapter import Ask
+from seewhy.adapter import Ask, Passes
 from seewhy.augment import Variation, mean, variations
 from seewhy.captured import checked, class_probabilities, first_images, is_flat, warn_of_outputs
+from seewhy.carried import check_own, own_method
 from seewhy.catalog import NamedMethod
 from seewhy.errors import InputError, LayerError, SeewhyError
 from seewhy.explanation import Explanation
@@ -23,12 +24,16 @@ from seewhy.targets._forms import Question, as_rows, bind_rows
 from seewhy.types import INPUT, Capture, LayerInfo, Method, MethodInfo
 from seewhy.vision_model import VisionModel, as_labels
 
+DEFAULT = "grad-cam"
+"""The method unless told, where the model carries none itself."""
+
 
 class Explainer:
     """Explains one model by one method at one layer, found once; use it for any number of images, from any thread.
 
     `model` is a torch.nn.Module, a keras.Model or a VisionModel (what `seewhy.load` returns). `method` is a name
-    (`seewhy.methods()` lists them) or a function from a Capture to maps; `options` are the method's own. `layer` is a
+    (`seewhy.methods()` lists them) or a function from a Capture to maps; `options` are the method's own; None is
+    "grad-cam". A model that `seewhy.export` wrote carries one method and one layer: it takes no others. `layer` is a
     dotted name (in Keras a path, `outer/inner`), a module or layer of the model, or None: found by one more forward
     pass, at the first call. A layer that runs several times in one pass is explained at its last run. A list of layers
     are several, all seen in one pass, and "all" is the last one at each resolution: `each` explains at each of them,
@@ -57,7 +62,7 @@ class Explainer:
     def __init__(
         self,
         model: Any,
-        method: str | Method | NamedMethod = "grad-cam",
+        method: str | Method | NamedMethod | None = None,
         layer: Any = None,
         *,
         preprocess: Preprocess | Callable[[Any], Any] | str | None = None,
@@ -77,7 +82,10 @@ class Explainer:
         self.preprocess = as_preprocess(preprocess if preprocess is not None else vision.preprocess)
         self.labels = as_labels(labels if labels is not None else vision.labels)
         self.logit = score == "logit"
-        self.method = catalog.as_method(method, options)
+        self.own = self.adapter.own(self.net)
+        if self.own is not None:
+            check_own(self.own, self.model_name, layer=layer, signed=signed, score=score)
+        self.method = self.as_method(method, options)
         self.signed = signed
         self.fuse = check_fuse(fuse, signed, several=layer == "all" or isinstance(layer, list | tuple))
         self.augment = variations(augment) if augment is not None else None
@@ -116,16 +124,18 @@ class Explainer:
         """
         return self.ask_prepared(self.prepare(images), target, methods)
 
-    def ask_prepared(self, inputs: Inputs, target: Any, methods: Sequence[NamedMethod]) -> list[list[Explanation]]:
-        """The same, for inputs that `prepare` made."""
+    def ask_prepared(
+        self, inputs: Inputs, target: Any, methods: Sequence[NamedMethod], passes: Passes | None = None
+    ) -> list[list[Explanation]]:
+        """The same, for inputs that `prepare` made; `passes` makes the passes, or has made them before."""
         rows = as_rows(target, len(inputs.views))
         batch = inputs.placed if self.augment is None else varied(self.adapter, self.net, inputs.placed, self.augment)
         found: dict[int, list[Explanation]] = {}
         for wants, group in _alike(methods):
-            layers = [(INPUT, INPUT)] if wants.at_input else self._find_layers(inputs.placed)
+            layers = [(INPUT, INPUT)] if wants.at_input else self.find_layers(inputs.placed)
             question = Question(rows, self._names, self.adapter.classes_last(self.net))
             # 1. capture: one forward pass, and one backward pass from the scores to the layers
-            captures = self.adapter.capture(
+            captures = (passes or self.adapter).capture(
                 self.net,
                 [layer for _, layer in layers],
                 batch,
@@ -190,6 +200,24 @@ class Explainer:
         other._layers = None if names is None else [self.adapter.find_layer(net, name) for name in names]
         return other
 
+    def at(self, layer: Any) -> "Explainer":
+        """The same explainer at another layer, or layers."""
+        other = copy(self)
+        other._layers, other._sweep = other._given_layers(layer), layer == "all"
+        return other
+
+    def as_method(
+        self, method: str | Method | NamedMethod | None, options: Mapping[str, Any] | None = None
+    ) -> NamedMethod:
+        """A method with its options, ready to be asked of this model; None for the one that the model carries itself.
+
+        Raises UnknownNameError for a name that no method has, InputError for an option that it does not have, and for
+        all but a model's own where it carries one.
+        """
+        if self.own is not None:
+            return own_method(self.own, method, options or {}, self.model_name)
+        return catalog.as_method(method if method is not None else DEFAULT, options)
+
     def check(self, target: Any) -> None:
         """Raise what a call for this target would raise for its class names and indices, before any pass."""
         if self.labels is None:
@@ -214,6 +242,8 @@ class Explainer:
             raise LayerError(
                 f"the method {self.method.name!r} explains the model's input and no layer: leave layer= out"
             )
+        if self.own is not None:
+            return [self.adapter.find_layer(self.net, self.own.layer)]
         if layer is None or layer == "all" or self.method.info.at_input:
             return None
         if not isinstance(layer, list | tuple):
@@ -226,7 +256,8 @@ class Explainer:
             raise LayerError(f"a layer is given twice: {', '.join(names)}")
         return found
 
-    def _find_layers(self, placed: Any) -> list[tuple[str, Any]]:
+    def find_layers(self, placed: Any) -> list[tuple[str, Any]]:
+        """The layers that are explained, by name; unless they were given they are found by a pass on placed inputs."""
         if self._layers is None:  # two threads may both search at the first call: they find the same
             infos = self.adapter.layers(self.net, placed)
             names = sweep(infos) if self._sweep else [info.name for info in infos if info.default]
@@ -249,18 +280,24 @@ class Explainer:
 
 @overload
 def explain(
-    model: Any, images: Any, target: Any = None, *, method: str | Method = ..., layer: list[Any], **options: Any
+    model: Any, images: Any, target: Any = None, *, method: str | Method | None = ..., layer: list[Any], **options: Any
 ) -> Explanations: ...
 
 
 @overload
 def explain(
-    model: Any, images: Any, target: Any = None, *, method: str | Method = ..., layer: Any = ..., **options: Any
+    model: Any, images: Any, target: Any = None, *, method: str | Method | None = ..., layer: Any = ..., **options: Any
 ) -> Explanation: ...
 
 
 def explain(
-    model: Any, images: Any, target: Any = None, *, method: str | Method = "grad-cam", layer: Any = None, **options: Any
+    model: Any,
+    images: Any,
+    target: Any = None,
+    *,
+    method: str | Method | None = None,
+    layer: Any = None,
+    **options: Any,
 ) -> Any:
     """Explain what a model sees in images: one call for one answer; for many calls make an `Explainer`.
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from seewhy import archive, sentence
 from seewhy.errors import InputError
-from seewhy.maps import Box, box_around, covered, scale, scale_signed, segments, to_numpy, upsample
+from seewhy.maps import Box, boxes_around, covered, scale, scale_signed, to_numpy, upsample
 from seewhy.outputs import map_arrays, plain_outputs
 from seewhy.render import figure, overlay
 from seewhy.types import BoundTarget, Heatmap, Maps, Prediction, Scores
@@ -146,7 +146,7 @@ class Explanation:
                 f"boxes lie on images, and this was explained along {mask.ndim} axes {mask.shape}: "
                 "take the mask, explanation.mask(threshold)"
             )
-        return [box_around(segment) for segment in segments(mask)]
+        return boxes_around(mask)
 
     def predictions(self, i: int | None = None, *, top: int = 5) -> list[Prediction]:
         """The classes of the highest probability, best first; none where the model returns no class vector."""

@@ -55,3 +55,14 @@ def _check(path: Path, target: Path, protect: Sequence[Path]) -> None:
             raise SaveError(f"{path} is not a regular file: give another name")
         with target.open("r+b"):  # the folder would let a write-protected file be replaced: its owner does not
             pass
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Raise SaveError, before any work is done, where a file could not be written at `path`."""
+    path = Path(path)
+    try:
+        _check(path, Path(os.path.realpath(path)), ())
+    except SaveError:
+        raise
+    except OSError as error:
+        raise SaveError(f"{path} cannot be written: {error.strerror or error}") from error

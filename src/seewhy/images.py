@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from seewhy.errors import PhotoError
+from seewhy.errors import LargePhotoError, PhotoError
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,27 @@ def open_photo(source: Any) -> Photo:
     )
 
 
+def open_bytes(data: bytes, name: str, *, formats: tuple[str, ...] | None = None, pixels: int | None = None) -> Photo:
+    """Open a photo that came from elsewhere, called `name` in errors, and trust it less.
+
+    `formats` are the only ones of Pillow's that are tried; a photo of more than `pixels` is not decoded.
+    Raises LargePhotoError for the latter, else as `open_photo`.
+
+    >>> from seewhy.render.figure import png
+    >>> open_bytes(png(Image.new("RGB", (8, 8))), "drawn", formats=("PNG",), pixels=64).image.size
+    (8, 8)
+    """
+
+    def within(image: Image.Image, name: str) -> Image.Image:
+        if pixels is not None and image.width * image.height > pixels:
+            raise LargePhotoError(
+                f"{name} is too large: {image.width} × {image.height} pixels, and at most {pixels} are taken"
+            )
+        return _to_rgb(image, name)
+
+    return Photo(_read(io.BytesIO(data), name, len(data), within, formats), name)
+
+
 _UPRIGHT_BY_HEADER = ("JPEG", "MPO", "WEBP")
 """Formats whose header tells the size and how they are turned. A PNG may tell after its pixels, and a TIFF is turned by
 Pillow itself: these are decoded."""
@@ -130,12 +151,12 @@ def _open_path(name: str, take: _Take[_T]) -> tuple[_T, Path]:
         raise PhotoError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _read(file: Any, name: str, length: int, take: _Take[_T]) -> _T:
+def _read(file: Any, name: str, length: int, take: _Take[_T], formats: tuple[str, ...] | None = None) -> _T:
     if length == 0:
         raise PhotoError(f"{name} is empty")
     try:
         with _quiet_pillow():
-            image = Image.open(file)
+            image = Image.open(file, formats=formats)
     except UnidentifiedImageError:
         raise PhotoError(
             f"{name} is not an image that Pillow can read (JPEG, PNG, WebP, TIFF, BMP, GIF ...), or it is cut off"
@@ -163,7 +184,7 @@ def _quiet_pillow() -> Iterator[None]:
 def _unreadable(name: str, error: Exception) -> PhotoError:
     """Pillow's decoders raise what they like for files that are cut off or broken inside."""
     if isinstance(error, Image.DecompressionBombError | MemoryError):
-        return PhotoError(f"{name} is too large: {error}")
+        return LargePhotoError(f"{name} is too large: {error}")
     return PhotoError(f"{name} is truncated or damaged: {error}")
 
 

@@ -144,6 +144,24 @@ def segments(mask: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
     return [numbered == i + 1 for i in np.argsort(-sizes[:count], kind="stable")]
 
 
+def boxes_around(mask: npt.NDArray[np.bool_]) -> list[Box]:
+    """The smallest box around each connected part of a mask (H, W), neighbours at corners included; the largest part
+    first: `box_around` each of `segments`, without a mask for each.
+
+    >>> boxes_around(np.asarray([[1, 0, 1], [0, 0, 1]], np.bool_))
+    [Box(left=2, top=0, right=3, bottom=2), Box(left=0, top=0, right=1, bottom=1)]
+    """
+    from scipy import ndimage
+
+    numbered, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    if count == 1:  # as mostly, and found faster
+        return [box_around(mask)]
+    sizes = np.bincount(numbered.ravel())[1:]
+    found = ndimage.find_objects(numbered)
+    ordered = [found[i] for i in np.argsort(-sizes[:count], kind="stable")]
+    return [Box(columns.start, rows.start, columns.stop, rows.stop) for rows, columns in ordered]
+
+
 def box_around(mask: npt.NDArray[np.bool_]) -> Box:
     """The smallest box around the True pixels of a mask (H, W)."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

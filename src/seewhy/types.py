@@ -8,7 +8,7 @@ otherwise they cost nothing and need no package.
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -59,6 +59,21 @@ class Capture:
     """The final activation that was seen to run: "softmax", "log-softmax", "sigmoid"; None: none was seen."""
     again: "MorePasses | None" = None
     """Further passes, for methods that change the input or the layer; None in a Capture made by hand."""
+    maps: "Maps | None" = None
+    """The maps of the scores that the model made itself, where it carries its explanation; then it shows no channels,
+    activations are (n, 0, *s)."""
+
+
+@dataclass(frozen=True)
+class Own:
+    """What is known of the explanation that a model carries itself."""
+
+    method: str
+    options: Mapping[str, Any]
+    """All that the method has, as they were when the model was made."""
+    layer: str
+    score: Literal["logit", "output"]
+    """Is the number before a final softmax or sigmoid explained, or the model's output? See Explainer."""
 
 
 @runtime_checkable

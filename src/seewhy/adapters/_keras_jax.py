@@ -9,7 +9,7 @@ import jax
 
 from seewhy.adapter import Ask
 from seewhy.adapters._keras_jax_again import Again
-from seewhy.adapters._keras_jax_graph import call_with, looks_at_values, passed, weights_of
+from seewhy.adapters._keras_jax_graph import Found, call_with, looks_at_values, shown, weights_of
 from seewhy.adapters._keras_pass import Pass, call, flatten, pack
 from seewhy.types import Capture
 
@@ -40,7 +40,16 @@ def run(net: Any, inputs: Any, restart: Callable[[], None]) -> Any:
 
 def capture(this: Pass, ask: Ask) -> list[Capture]:
     """One pass, see seewhy.adapters.keras.capture."""
-    found = passed(this, ask, this.flat())
+    return keep(this)(ask)
+
+
+def keep(this: Pass) -> Callable[[Ask], list[Capture]]:
+    """One pass that is kept, see seewhy.adapters.keras.keep."""
+    pass_ = shown(this, this.flat())
+    return lambda ask: _captures(this, ask, pass_.found(ask))
+
+
+def _captures(this: Pass, ask: Ask, found: Found) -> list[Capture]:
     return [
         Capture(
             found.activations[i],

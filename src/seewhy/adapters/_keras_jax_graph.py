@@ -67,10 +67,13 @@ class Found:
 
 def passed(this: Pass, ask: Ask, flat: list[Any], of: Rows | None = None) -> Found:
     """One pass through the model with these inputs; `of` in a further one: what image each row was made from."""
-    signature = ("pass", *this.signature, *shapes(flat))
+    return shown(this, flat).found(ask, of)
+
+
+def shown(this: Pass, flat: list[Any]) -> "_Shown":
+    """One pass through the model with these inputs, which can be asked any number of questions."""
     weights = weights_of(this.net)
-    forward = compiled(this, signature, lambda: _compile(this, weights, flat))
-    facts = forward.facts
+    forward = compiled(this, ("pass", *this.signature, *shapes(flat)), lambda: _compile(this, weights, flat))
     try:
         activations, outputs, asked, back = forward.run(weights, flat)
     except jax.errors.UnexpectedTracerError as error:
@@ -82,25 +85,46 @@ def passed(this: Pass, ask: Ask, flat: list[Any], of: Rows | None = None) -> Fou
             f"after {_names(this)} the model looks at values (`if x > 0`, float(x)), through which JAX takes no "
             "gradient: choose a later layer, or a method without gradients"
         ) from error
-    classes = class_values(pack(facts.asked, asked), [a.shape for a in activations], this.n) if of is None else None
-    floats = [i for i, array in enumerate(asked) if is_floating(array)]
-    scored = partial(scores_of, facts, ask, asked, classes, of)
-    gradients = None
-    if this.gradients:
-        try:
-            scores, slopes = jax.vjp(scored, [asked[i] for i in floats])
-        except jax.errors.TracerArrayConversionError as error:  # a target that goes by way of NumPy
-            raise LayerError(NO_GRADIENT) from error
-        (seeds,) = jax.vmap(slopes)(seeds_for(scores))
-        gradients = forward.pull_back(back, seeds)
-        for place, found in zip(this.places, gradients, strict=True):
-            if (of is None or place.is_input) and not bool(jnp.any(found)):
-                blotted = _blotted(this, place.key, weights, flat)
-                if not bool(jnp.isnan(scored([blotted[i] for i in floats])).any()):
-                    raise LayerError(NO_GRADIENT)
-    else:
-        scores = scored([asked[i] for i in floats])
-    return Found(activations, gradients, full_precision(scores), pack(facts.raw, outputs), classes, facts)
+    return _Shown(this, flat, weights, forward, activations, outputs, asked, back)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A pass that was made, and the way back from its outputs to the layers."""
+
+    this: Pass
+    flat: list[Any]
+    weights: Any
+    forward: "_Forward"
+    activations: list[Any]
+    outputs: list[Any]
+    asked: list[Any]
+    back: Any
+
+    def found(self, ask: Ask, of: Rows | None = None) -> Found:
+        """What the pass tells of a question."""
+        this, facts, asked = self.this, self.forward.facts, self.asked
+        shapes_there = [a.shape for a in self.activations]
+        classes = class_values(pack(facts.asked, asked), shapes_there, this.n) if of is None else None
+        floats = [i for i, array in enumerate(asked) if is_floating(array)]
+        scored = partial(scores_of, facts, ask, asked, classes, of)
+        gradients = None
+        if this.gradients:
+            try:
+                scores, slopes = jax.vjp(scored, [asked[i] for i in floats])
+            except jax.errors.TracerArrayConversionError as error:  # a target that goes by way of NumPy
+                raise LayerError(NO_GRADIENT) from error
+            (seeds,) = jax.vmap(slopes)(seeds_for(scores))
+            gradients = self.forward.pull_back(self.back, seeds)
+            for place, found in zip(this.places, gradients, strict=True):
+                if (of is None or place.is_input) and not bool(jnp.any(found)):
+                    blotted = _blotted(this, place.key, self.weights, self.flat)
+                    if not bool(jnp.isnan(scored([blotted[i] for i in floats])).any()):
+                        raise LayerError(NO_GRADIENT)
+        else:
+            scores = scored([asked[i] for i in floats])
+        outputs = pack(facts.raw, self.outputs)
+        return Found(self.activations, gradients, full_precision(scores), outputs, classes, facts)
 
 
 def scores_of(

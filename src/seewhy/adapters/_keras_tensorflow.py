@@ -6,6 +6,7 @@ See _keras_tensorflow_graph.py for how, and _keras_tensorflow_again.py for what 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -46,6 +47,31 @@ def capture(this: Pass, ask: Ask) -> list[Capture]:
         )
         for i, place in enumerate(this.places)
     ]
+
+
+def keep(this: Pass) -> Callable[[Ask], list[Capture]]:
+    """One pass that is kept, see seewhy.adapters.keras.keep; it is made by the first question.
+
+    A graph gives nothing out of its midst: further questions go from the kept activations to the scores and back.
+    """
+    if this.guided or any(place.is_input for place in this.places):
+        return partial(capture, this)  # what follows is all of the model
+    kept: list[Capture] = []
+
+    def ask_again(ask: Ask) -> list[Capture]:
+        if not kept:
+            kept.extend(capture(this, ask))
+            return list(kept)
+        return [_asked(this, one, ask) for one in kept]
+
+    return ask_again
+
+
+def _asked(this: Pass, capture: Capture, ask: Ask) -> Capture:
+    """What a pass tells of another question."""
+    again = cast(Again, capture.again)
+    scores, gradients = again.asked(ask, gradients=this.gradients)
+    return replace(capture, gradients=gradients, scores=scores, again=replace(again, ask=ask, k=scores.shape[1]))
 
 
 def _numpy(tensor: Any) -> npt.NDArray[Any]:

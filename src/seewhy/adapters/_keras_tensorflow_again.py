@@ -19,6 +19,7 @@ from seewhy.adapters._keras_tensorflow_graph import (
     Found,
     Graph,
     channels_first,
+    connected_outputs,
     noted,
     passed,
     pull_back,
@@ -67,6 +68,16 @@ class Again:
             graph.ask(question, flat, *(tensor[part] for tensor in rows))
             scores.append(np.asarray(question.scores))
         return np.concatenate(scores)
+
+    def asked(self, ask: Ask, *, gradients: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+        """The scores of another question, and their gradients at the layer's output as it was."""
+        question = Question(ask, self.this.n, gradients)
+        of = np.arange(self.this.n)
+        if not gradients:
+            self._from_layer("tail", _tail, self.activations, of, question)
+            return np.asarray(question.scores), None
+        slopes, _ = self._from_layer("slopes", _slopes, self.activations, of, question)
+        return np.asarray(question.scores), channels_first(slopes, self.this.places[0].channels_last, 2)
 
     def curvature(self) -> Gradients:
         of, last = np.arange(self.this.n), self.this.places[0].channels_last
@@ -151,6 +162,27 @@ def _tail(this: Pass, facts: Facts, runs: int) -> Callable[..., Any]:
 
         tf.py_function(ask, [number, *arrays], [])
         return arrays
+
+    return body
+
+
+def _slopes(this: Pass, facts: Facts, runs: int) -> Callable[..., Any]:
+    """The graph from what is given in place of the layer's output to the question, and back, (n, k, *s, c)."""
+    forward, logit = _forward(this, runs), this.logit
+
+    def body(number: Any, flat: list[Any], of: Any, given: Any) -> Any:
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(given)
+            outputs = forward(flat, of, given)
+        arrays = noted(facts, outputs, logit)
+        facts.connected = connected_outputs(tape, arrays, [given])
+
+        def ask(number: Any, *arrays: Any) -> list[Any]:
+            return asked(number).answer(facts, (), arrays)
+
+        seeds = tf.py_function(ask, [number, *arrays], [arrays[i].dtype for i in facts.connected])
+        [slopes] = pull_back(tape, [arrays[i] for i in facts.connected], [given], seeds)
+        return full_precision(slopes)
 
     return body
 

@@ -124,7 +124,7 @@ def _body(this: Pass, facts: Facts) -> Callable[[Any, list[Any]], Any]:
             reachable(name, found)
         facts.runs = [look.runs for look in seen]
         arrays = noted(facts, outputs, logit)
-        facts.connected = _connected(tape, arrays, activations) if gradients else ()
+        facts.connected = connected_outputs(tape, arrays, activations) if gradients else ()
         types = [arrays[i].dtype for i in facts.connected]
         count = len(activations)
 
@@ -154,7 +154,7 @@ def reachable(name: str, found: Any) -> None:
         )
 
 
-def _connected(tape: Any, arrays: Sequence[Any], activations: Sequence[Any]) -> list[int]:
+def connected_outputs(tape: Any, arrays: Sequence[Any], activations: Sequence[Any]) -> list[int]:
     """Which outputs the layers have a part in; LayerError where one has none in any."""
     floats = [i for i, array in enumerate(arrays) if array.dtype.is_floating]
     slopes = {i: tape.gradient(arrays[i], activations) for i in floats}

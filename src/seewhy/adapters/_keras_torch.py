@@ -20,7 +20,7 @@ from seewhy.adapters._torch_quiet import undisturbed
 from seewhy.outputs import map_arrays
 from seewhy.types import INPUT, Capture, Rows
 
-__all__ = ["capture", "full_precision", "run"]
+__all__ = ["capture", "full_precision", "keep", "run"]
 
 
 def run(net: Any, inputs: Any, restart: Callable[[], None]) -> Any:
@@ -30,6 +30,17 @@ def run(net: Any, inputs: Any, restart: Callable[[], None]) -> Any:
 
 def capture(this: Pass, ask: Ask) -> list[Capture]:
     """One pass, see seewhy.adapters.keras.capture."""
+    cut = _cut(this)
+    with cut.quiet():
+        return _torch_capture.capture(cut, ask, gradients=this.gradients, logit=this.logit, guided=this.guided)
+
+
+def keep(this: Pass) -> Callable[[Ask], list[Capture]]:
+    """One pass that is kept, see seewhy.adapters.keras.keep."""
+    return _torch_capture.keep(_cut(this), gradients=this.gradients, logit=this.logit, guided=this.guided)
+
+
+def _cut(this: Pass) -> _torch_pass.Pass:
     structure = this.batch.inputs
 
     def inputs(image: Tensor, of: Rows | None) -> Any:
@@ -42,13 +53,11 @@ def capture(this: Pass, ask: Ask) -> list[Capture]:
             flat = this.changed(image, lambda array: array[rows.to(array.device)])
         return pack(structure, flat)
 
-    cut = _torch_pass.Pass(
+    return _torch_pass.Pass(
         this.net, [_point(place) for place in this.places], _point(Place(INPUT, INPUT, this.batch.channels_last)),
         this.n, this.space, this.cast(this.batch.image), inputs, partial(call, this.net), tapped,
         lambda: undisturbed(_wrapped(this.net)), partial(_biases, this),
     )  # fmt: skip
-    with cut.quiet():
-        return _torch_capture.capture(cut, ask, gradients=this.gradients, logit=this.logit, guided=this.guided)
 
 
 def _point(place: Place) -> _torch_pass.Point:

@@ -3,7 +3,8 @@
 The gradient with respect to the layers' outputs runs back through the tail alone, see _torch_pass.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 from weakref import WeakSet
 
@@ -29,35 +30,69 @@ _functional_heads: WeakSet[nn.Module] = WeakSet()
 
 def capture(this: Pass, ask: Ask, *, gradients: bool, logit: bool, guided: bool = False) -> list[Capture]:
     """One pass through the model, see seewhy.types.Capture and seewhy.adapter.Adapter.capture."""
+    return _shown(this, gradients=gradients, logit=logit).asked(ask, guided=guided, keep=False)
+
+
+def keep(this: Pass, *, gradients: bool, logit: bool, guided: bool = False) -> Callable[[Ask], list[Capture]]:
+    """One pass, made now, that any number of questions can be asked of; see seewhy.adapter.Adapter.keep."""
+    with this.quiet():
+        shown = _shown(this, gradients=gradients, logit=logit)
+
+    def ask_again(ask: Ask) -> list[Capture]:
+        with this.quiet(), shown.autocast.restored():
+            return shown.asked(ask, guided=guided, keep=True)
+
+    return ask_again
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A pass that was made, and can be asked."""
+
+    this: Pass
+    gradients: bool
+    logit: bool
+    found: Run
+    head: str | None
+    outputs: Any
+    """Those that are asked, with the graph that leads back to the layers."""
+    classes: npt.NDArray[np.float32] | None
+    autocast: Autocast
+
+    def asked(self, ask: Ask, *, guided: bool, keep: bool) -> list[Capture]:
+        """What the pass tells of a question; `keep`: further ones will be asked, and the graph is needed."""
+        this, found = self.this, self.found
+        slopes: Sequence[Tensor | None] = [None] * len(this.points)
+        with torch.set_grad_enabled(self.gradients), torch.inference_mode(False):
+            scores = torch.as_tensor(ask(map_arrays(self.outputs, full), self.classes))
+            if self.gradients:
+                slopes = gradients_at(scores, found.activations, this.points, guided=guided, keep=keep)
+        raw, said = map_arrays(found.outputs, Tensor.detach), full(scores.detach())
+        captures = []
+        for point, activations, slope in zip(this.points, found.activations, slopes, strict=True):
+            turned = point.is_channels_last(activations)
+            captures.append(
+                Capture(
+                    full(first(activations.detach(), turned)),
+                    None if slope is None else first(slope, turned, axis=2),
+                    said,
+                    raw,
+                    self.classes,
+                    self.head,
+                    Again(this, point, ask, self.logit, self.autocast),
+                )
+            )
+        return captures
+
+
+def _shown(this: Pass, *, gradients: bool, logit: bool) -> _Shown:
     found = _watched(this, gradients=gradients)
     kind, outputs = before_heads(found.outputs, found.heads.of, logit=logit)
     classes = _classes(outputs)
     for activations in found.activations:
         check_count(this.n, tuple(activations.shape), classes)
     check_classes(classes)
-
-    slopes: Sequence[Tensor | None] = [None] * len(this.points)
-    with torch.set_grad_enabled(gradients), torch.inference_mode(False):
-        scores = torch.as_tensor(ask(map_arrays(outputs, full), classes))
-        if gradients:
-            slopes = gradients_at(scores, found.activations, this.points, guided=guided)
-    raw, said = map_arrays(found.outputs, Tensor.detach), full(scores.detach())
-    autocast = Autocast.now()
-    captures = []
-    for point, activations, slope in zip(this.points, found.activations, slopes, strict=True):
-        turned = point.is_channels_last(activations)
-        captures.append(
-            Capture(
-                full(first(activations.detach(), turned)),
-                None if slope is None else first(slope, turned, axis=2),
-                said,
-                raw,
-                classes,
-                kind,
-                Again(this, point, ask, logit, autocast),
-            )
-        )
-    return captures
+    return _Shown(this, gradients, logit, found, kind, outputs, classes, Autocast.now())
 
 
 def _watched(this: Pass, *, gradients: bool) -> Run:

@@ -15,14 +15,20 @@ from seewhy.errors import LayerError
 
 
 def gradients_at(
-    scores: Tensor, activations: Sequence[Tensor], points: Sequence[Point], *, guided: bool = False
+    scores: Tensor,
+    activations: Sequence[Tensor],
+    points: Sequence[Point],
+    *,
+    guided: bool = False,
+    keep: bool = False,
 ) -> list[Tensor]:
     """d scores (n, k) / d activations at each point as (n, k, ...), in the model's own layout.
 
-    Raises LayerError where the scores do not depend on a layer, or, `guided`, on no ReLU.
+    `keep`: the graph stays, for further scores. Raises LayerError where the scores do not depend on a layer, or,
+    `guided`, on no ReLU.
     """
     with guided_backward(scores) if guided else nullcontext():
-        slopes = slopes_at(scores, activations)
+        slopes = slopes_at(scores, activations, keep=keep)
     found = []
     for slope, point in zip(slopes, points, strict=True):
         if slope is None:
@@ -34,7 +40,9 @@ def gradients_at(
     return found
 
 
-def slopes_at(scores: Tensor, places: Sequence[Tensor] | Sequence[GradientEdge]) -> Sequence[Tensor | None]:
+def slopes_at(
+    scores: Tensor, places: Sequence[Tensor] | Sequence[GradientEdge], *, keep: bool = False
+) -> Sequence[Tensor | None]:
     """d scores (n, k) / d each place as (k, n, ...), in the model's own precision; None where they do not depend on it.
 
     Raises LayerError where they depend on nothing.
@@ -46,7 +54,7 @@ def slopes_at(scores: Tensor, places: Sequence[Tensor] | Sequence[GradientEdge])
         seed = torch.ones_like(scores)
         return [
             None if slope is None else slope[None]
-            for slope in torch.autograd.grad(scores, places, seed, allow_unused=True)
+            for slope in torch.autograd.grad(scores, places, seed, retain_graph=keep, allow_unused=True)
         ]
     seeds = torch.eye(k, dtype=scores.dtype, device=scores.device)[:, None].expand(k, n, k)
     return _batched(scores, places, seeds)

@@ -89,7 +89,7 @@ def image_of(inputs: Any) -> Tensor:
     if image is None:
         shapes = [tuple(v.shape) if isinstance(v, Tensor) else type(v).__name__ for v in values]
         raise InputError(f"expected a batch with spatial axes, such as images (n, c, h, w), got {shapes}")
-    if len(image) == 0:
+    if image.shape[0] == 0:  # len would fix the number where this is traced
         raise InputError(f"the batch is empty: shape {tuple(image.shape)}")
     return image
 

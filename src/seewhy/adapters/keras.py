@@ -5,7 +5,7 @@ surgery, no second model. How the gradient is taken is the backend's own: see _k
 _keras_torch.py. Channels-last is turned into channels-first here and nowhere else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib import import_module
@@ -31,7 +31,7 @@ from seewhy.adapters._keras_inputs import Batch, Pictures, is_batch, place, plac
 from seewhy.adapters._keras_layers import channels_last, check
 from seewhy.adapters._keras_pass import Pass, Place, flatten, form, pack
 from seewhy.adapters._keras_randomised import randomised
-from seewhy.types import INPUT, Capture, LayerInfo, Rows
+from seewhy.types import INPUT, Capture, LayerInfo, Own, Rows
 
 __all__ = [
     "capture",
@@ -40,7 +40,9 @@ __all__ = [
     "find_layer",
     "full_precision",
     "is_batch",
+    "keep",
     "layers",
+    "own",
     "pictures",
     "place",
     "place_photos",
@@ -80,6 +82,11 @@ def find_layer(net: Any, layer: object) -> tuple[str, Any]:
     return _keras_layers.find_layer(net, layer)
 
 
+def own(net: Any) -> Own | None:
+    """None: its layers can be explained."""
+    return None
+
+
 def classes_last(net: Any) -> bool:
     """Score maps are (n, h, w, classes) if the model's last layer lays its outputs so."""
     return list(channels_last(net).values())[-1]
@@ -114,6 +121,32 @@ def capture(
     Raises LayerError where a layer did not run, has no spatial axes or does not reach the score, or where no ReLU ran
     to be guided at; OutputError where the outputs hold NaN or infinite values.
     """
+    this, order = _pass(net, layers, batch, gradients=gradients, logit=logit, guided=guided)
+    captures = _backend().capture(this, ask)
+    return [captures[place] for place in order]
+
+
+def keep(
+    net: Any, layers: Sequence[Any], batch: Batch, *, gradients: bool, logit: bool, guided: bool = False
+) -> Callable[[Ask], list[Capture]]:
+    """One pass that any number of questions can be asked of; what comes before the layers is not run again for them.
+
+    In TensorFlow a further question runs what follows the layers, and of an input or guided gradients all of the model.
+    """
+    this, order = _pass(net, layers, batch, gradients=gradients, logit=logit, guided=guided)
+    kept = _backend().keep(this)
+
+    def ask_again(ask: Ask) -> list[Capture]:
+        captures = kept(ask)
+        return [captures[place] for place in order]
+
+    return ask_again
+
+
+def _pass(
+    net: Any, layers: Sequence[Any], batch: Batch, *, gradients: bool, logit: bool, guided: bool
+) -> tuple[Pass, list[int]]:
+    """A pass that looks at the layers, each once, and where each of these is found in what it looks at."""
     check(net)
     n, _ = size(batch)
     lasts = channels_last(net)
@@ -122,5 +155,4 @@ def capture(
         name = INPUT if layer == INPUT else _keras_layers.find_layer(net, layer)[0]
         places[id(layer)] = Place(name, layer, batch.channels_last if layer == INPUT else lasts[name])
     this = Pass(net, tuple(places.values()), batch, n, gradients, logit, guided)
-    found = dict(zip(places, _backend().capture(this, ask), strict=True))
-    return [found[id(layer)] for layer in layers]
+    return this, [list(places).index(id(layer)) for layer in layers]

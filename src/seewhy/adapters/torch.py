@@ -1,6 +1,6 @@
 """PyTorch: activations and gradients at one layer, for the cost of the forward pass; see _torch_capture.py."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -30,7 +30,7 @@ from seewhy.adapters._torch_precision import full_precision
 from seewhy.adapters._torch_quiet import undisturbed
 from seewhy.adapters._torch_randomised import randomised as randomised_copy
 from seewhy.errors import InputError, LayerError, unknown
-from seewhy.types import INPUT, Capture, LayerInfo, Rows
+from seewhy.types import INPUT, Capture, LayerInfo, Own, Rows
 from seewhy.vision_model import VisionModel
 
 __all__ = [
@@ -40,7 +40,9 @@ __all__ = [
     "find_layer",
     "full_precision",
     "is_batch",
+    "keep",
     "layers",
+    "own",
     "pictures",
     "place",
     "place_photos",
@@ -53,6 +55,11 @@ __all__ = [
 def describe(net: nn.Module) -> VisionModel:
     """The model as it is: a torch.nn.Module does not say how its inputs are made, nor what its classes are."""
     return VisionModel(net, name=type(net).__name__)
+
+
+def own(net: nn.Module) -> Own | None:
+    """None: its layers can be explained."""
+    return None
 
 
 def vary(net: nn.Module, inputs: Any, images: npt.NDArray[np.float32], of: Rows) -> Any:
@@ -123,6 +130,23 @@ def capture(
     Raises LayerError where a layer did not run, has no spatial axes or does not reach the score,
     OutputError where the outputs hold NaN or infinite values.
     """
+    this = prepared(net, layers, inputs)
+    with this.quiet():
+        return _torch_capture.capture(this, ask, gradients=gradients, logit=logit, guided=guided)
+
+
+def keep(
+    net: nn.Module, layers: Sequence[Any], inputs: Any, *, gradients: bool, logit: bool, guided: bool = False
+) -> Callable[[Ask], list[Capture]]:
+    """One pass that any number of questions can be asked of, for what goes back through the tail alone.
+
+    What the tail remembers of the pass is held in memory as long as this is.
+    """
+    return _torch_capture.keep(prepared(net, layers, inputs), gradients=gradients, logit=logit, guided=guided)
+
+
+def prepared(net: nn.Module, layers: Sequence[Any], inputs: Any) -> Pass:
+    """The model, ready to run on these inputs, cut at each of the layers."""
     net = _unwrap(net)
     n, space = size(inputs)
     names = {module: name for name, module in net.named_modules()}
@@ -138,12 +162,10 @@ def capture(
             images = image.clone()  # as they came: only what is changed, or differentiated, has to be floats
         return with_images(inputs, images, of)
 
-    this = Pass(
+    return Pass(
         net, points, at_input, n, space, as_floats(net, image), given, partial(_call, net), _tapped,
         partial(undisturbed, net), partial(watch_biases, net, n, space),
     )  # fmt: skip
-    with this.quiet():
-        return _torch_capture.capture(this, ask, gradients=gradients, logit=logit, guided=guided)
 
 
 @contextmanager

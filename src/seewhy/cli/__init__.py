@@ -13,11 +13,14 @@ from seewhy.cli.compare import compare
 from seewhy.cli.demo import demo
 from seewhy.cli.evaluate import evaluate
 from seewhy.cli.explain import explain
+from seewhy.cli.export import export
 from seewhy.cli.layers import layers
 from seewhy.cli.methods import methods
 from seewhy.cli.metrics import metrics
 from seewhy.cli.models import models
+from seewhy.cli.serve import serve
 from seewhy.cli.targets import targets
+from seewhy.cli.web import web
 
 app = typer.Typer(
     name="seewhy",
@@ -26,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (explain, compare, check, evaluate, demo, layers, models, methods, targets, metrics):
+for command in (explain, compare, check, evaluate, web, serve, export, demo, layers, models, methods, targets, metrics):
     app.command()(command)
 
 

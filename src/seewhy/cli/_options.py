@@ -24,6 +24,10 @@ Targets = Annotated[
 ]
 Top = Annotated[int | None, typer.Option(metavar="K", help="Explain the K best classes.")]
 Method = Annotated[str, typer.Option(metavar="M", help="How; `seewhy methods` lists them.")]
+OwnMethod = Annotated[
+    str | None,
+    typer.Option("--method", metavar="M", help="How; `seewhy methods` lists them. [grad-cam, or the model's own]"),
+]
 Methods = Annotated[
     str, typer.Option(metavar="M,M", help="Which, with options as M:NAME=VALUE; `seewhy methods` lists them.")
 ]

@@ -10,7 +10,6 @@ from seewhy.cli._options import (
     Device,
     JsonLines,
     Layer,
-    Methods,
     Model,
     Photos,
     Signed,
@@ -26,12 +25,16 @@ from seewhy.cli._photos import explain_each, say_costs, stdout_for_results_only
 from seewhy.cli._wanted import wanted_targets
 from seewhy.compare import DEFAULT, Comparer
 
-UNLESS_TOLD = ",".join(DEFAULT)
-
 
 def compare(
     photos: Photos,
-    methods: Methods = UNLESS_TOLD,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar="M,M",
+            help=f"Which, with options as M:NAME=VALUE; `seewhy methods` lists them. [{','.join(DEFAULT)}]",
+        ),
+    ] = None,
     model: Model = "lite0",
     target: Targets = None,
     top: Top = None,
@@ -49,7 +52,7 @@ def compare(
     each) and seconds, as `seewhy explain --json`.
     """
     wanted = wanted_targets(target, top, negative=False, versus=None)
-    named = as_named(methods, "score-cam:channels=32")
+    named = None if methods is None else as_named(methods, "score-cam:channels=32")
     paths = Paths(photos, out, archives=False)
     with stdout_for_results_only():
         vision = seewhy.load(model, device=device, weights=weights, trust=trust)

@@ -13,9 +13,9 @@ from seewhy.cli._options import (
     Device,
     JsonLines,
     Layer,
-    Method,
     MethodOptions,
     Model,
+    OwnMethod,
     Photos,
     Signed,
     Targets,
@@ -29,6 +29,7 @@ from seewhy.cli._paths import Paths
 from seewhy.cli._photos import explain_each, say_costs, stdout_for_results_only
 from seewhy.cli._wanted import wanted_targets
 from seewhy.errors import InputError
+from seewhy.explain import DEFAULT
 from seewhy.render.overlay import style as look_of
 
 
@@ -59,7 +60,7 @@ def explain(
     model: Model = "lite0",
     target: Targets = None,
     top: Top = None,
-    method: Method = "grad-cam",
+    method: OwnMethod = None,
     layer: Layer = None,
     option: MethodOptions = None,
     layers: Annotated[
@@ -103,7 +104,7 @@ def explain(
     several = as_layer(layer, layers)
     if fuse is not None and layers is None:
         raise InputError("--fuse makes one map of several layers: give them, --layers A,B or --layers all")
-    chosen = catalog.as_method(method, as_options(option))
+    chosen = catalog.as_method(method if method is not None else DEFAULT, as_options(option))
     paths = Paths(photos, out, archives=fuse is not None or layers is None)
     with stdout_for_results_only():
         vision = seewhy.load(model, device=device, weights=weights, trust=trust)
@@ -118,7 +119,7 @@ def explain(
             **chosen.options,
         )
         explainer.check(wanted)
-    say_costs([chosen])
+    say_costs([explainer.method])
     ask = explainer if layers is None or fuse is not None else explainer.each
     explain_each(photos, lambda photo: ask(photo, wanted), paths, look, model=model, json=json)
 

@@ -33,6 +33,9 @@ class _Numbers:
     def __call__(self, outputs: Any, classes: npt.NDArray[np.float32] | None) -> Scores:
         return self.question(outputs, classes)
 
+    def indices(self, classes: npt.NDArray[np.float32] | None) -> npt.NDArray[np.int64] | None:
+        return self.question.indices(classes)
+
     def again(self, outputs: Any, of: Rows) -> Scores:
         score = self.question.again(outputs, of)[:, 0]
         return namespace(score).stack([score, self._probability(outputs, score)], axis=1)

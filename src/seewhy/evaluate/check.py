@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from seewhy.carried import refuse_own
 from seewhy.errors import InputError, unknown
 from seewhy.evaluate import _findings
 from seewhy.evaluate._alike import agreement, along_border, edges, moved, noisy, unmoved
@@ -151,6 +152,7 @@ def check(
     'failed'
     """
     check_seed(seed)
+    refuse_own(model, "a check needs other methods and a copy with shuffled weights")
     ways = {"preprocess": preprocess, "labels": labels, "score": score}
     this = subject(model, image, target, (method, options), layer, ways)
     found = evidence(this.main)

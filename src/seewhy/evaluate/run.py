@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from seewhy.carried import refuse_own
 from seewhy.compare import Asked, Comparer
 from seewhy.errors import InputError, LayerError, SeewhyError
 from seewhy.evaluate._asked import (
@@ -96,6 +97,7 @@ def evaluate(
     if memory is not None:
         rows_within(memory, 1)
     check_state(state)
+    refuse_own(model, "methods are measured against controls at its layer, which it does not show")
     comparer = Comparer(model, with_controls(methods), layer, **options)
     explainer, names = comparer.explainer, tuple(comparer.names)
     if explainer.fuse is not None or isinstance(layer, list | tuple) or layer == "all":

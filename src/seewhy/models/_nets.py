@@ -171,11 +171,13 @@ def _devices(torch: Any) -> list[str]:
 
 
 def framework(net: object) -> str | None:
-    """The framework of a network, "torch" or "keras", by its class; nothing is imported."""
+    """The framework of a network, "torch", "keras" or "onnxruntime", by its class; nothing is imported."""
     # a Keras model on the PyTorch backend is of both, and Keras then
     roots = {(cls.__module__.partition(".")[0], cls.__name__) for cls in type(net).__mro__}
     if any(root in ("keras", "tf_keras") and name == "Model" for root, name in roots):
         return "keras"
+    if ("onnxruntime", "InferenceSession") in roots:
+        return "onnxruntime"
     return "torch" if ("torch", "Module") in roots else None
 
 
@@ -231,6 +233,11 @@ def assumed_preprocess(net: Any, spec: str) -> Preprocess | None:
 
 def _input_size(net: Any) -> tuple[int, int] | None:
     """Height and width that an exported program was fixed to."""
+    if framework(net) == "onnxruntime":
+        from seewhy.adapters import onnxruntime as adapter
+
+        _, h, w = adapter.image_shape(net)
+        return h, w
     graph = getattr(net, "graph", None)
     for node in getattr(graph, "nodes", ()):
         value = getattr(node, "meta", {}).get("val")

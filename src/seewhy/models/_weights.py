@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from seewhy.errors import ModelError
 from seewhy.models._nets import require, short
 
-Kind: TypeAlias = Literal["torchscript", "export", "safetensors", "pickle", "keras", "hdf5"]
+Kind: TypeAlias = Literal["torchscript", "export", "safetensors", "pickle", "keras", "hdf5", "onnx"]
 Weights: TypeAlias = Mapping[str, Any]
 
 TRUST = "If you trust where it comes from, pass trust=True (--trust)"
@@ -23,6 +23,9 @@ _FOREIGN = {
     b"<html": "a web page, not a model: the download went wrong",
     b"GGUF": "a GGUF file, which is not a PyTorch model",
 }
+
+_AFTER_VERSION = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72)
+"""How a field of an ONNX file can begin behind its version, which comes first: a protobuf has no mark of its own."""
 
 
 def kind_of(path: str) -> Kind:
@@ -50,9 +53,12 @@ def kind_of(path: str) -> Kind:
         return "safetensors"
     if start.startswith(b"\x80"):
         return "pickle"
+    if len(start) > 2 and start.startswith(b"\x08") and 0 < start[1] < 64 and start[2] in _AFTER_VERSION:
+        return "onnx"
     raise ModelError(
         f"{path} is no model file that seewhy knows, or it is damaged: expected TorchScript (.pt), "
-        "torch.export (.pt2), safetensors, a state dict (.pt, .pth), or Keras's .keras or .h5"
+        "torch.export (.pt2), safetensors, a state dict (.pt, .pth), Keras's .keras or .h5, or an .onnx that "
+        "seewhy.export wrote"
     )
 
 

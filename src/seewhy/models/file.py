@@ -1,4 +1,4 @@
-"""A model file: TorchScript, torch.export, .keras, or weights with an architecture (file:PATH@torchvision:NAME)."""
+"""A model file: TorchScript, torch.export, .keras, .onnx of `seewhy export`, or weights of a net (file:PATH@SPEC)."""
 
 import warnings
 from dataclasses import replace
@@ -12,7 +12,7 @@ from seewhy.models._weights import kind_of, read_pickle, weights_in
 from seewhy.vision_model import VisionModel
 
 FORM = "file:PATH"
-NEEDS = (("torch", "keras"),)
+NEEDS = (("torch", "keras", "onnxruntime"),)
 EXTRA = "torch"
 
 
@@ -37,6 +37,10 @@ def load(name: str, *, weights: str | None, trust: bool) -> VisionModel:
         from seewhy.models._keras_files import read_keras_model
 
         return VisionModel(read_keras_model(path, kind, trust=trust), name=short_name)
+    if kind == "onnx":
+        from seewhy.models._onnx import read_onnx
+
+        return read_onnx(path, short_name)
     require("torch", f"file:{name}", EXTRA)
     if kind == "torchscript":
         from seewhy.models._torchscript import read_torchscript

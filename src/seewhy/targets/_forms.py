@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from seewhy.errors import TargetError
+from seewhy.errors import OutputError, TargetError
 from seewhy.outputs import is_array, namespace
 from seewhy.targets._mixture import Mixture, mixtures_of
 from seewhy.targets.class_score import Column, class_score, scores_of
@@ -98,6 +98,15 @@ class Question:
         self.bind(classes)
         return score_rows(self.bound, outputs)
 
+    def indices(self, classes: npt.NDArray[np.float32] | None) -> npt.NDArray[np.int64] | None:
+        """The class that each score is of (n, k); None where one is of something else, or depends on the classes."""
+        try:
+            bound = bind_rows(self.rows, self.names(classes), classes, self.last)
+        except OutputError:  # the best classes, before there are scores
+            return None
+        found = [[t.score.index if isinstance(t.score, Column) else -1 for t in row] for row in bound]
+        return None if any(index < 0 for row in found for index in row) else np.asarray(found, np.int64)
+
     def bind(self, classes: npt.NDArray[np.float32] | None) -> None:
         """Find what is asked of each image from its class scores."""
         self.bound = bind_rows(self.rows, self.names(classes), classes, self.last)
@@ -135,6 +144,10 @@ class _Repeated:
                     "take augment='noise'"
                 )
         return self.question.again(outputs, self.images)
+
+    def indices(self, classes: npt.NDArray[np.float32] | None) -> npt.NDArray[np.int64] | None:
+        found = self.question.indices(None if classes is None else classes[: len(self.question.rows)])
+        return None if found is None else found[self.images]
 
     def again(self, outputs: Any, of: Rows) -> Scores:
         return self.question.again(outputs, self.images[of])

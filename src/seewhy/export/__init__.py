@@ -1,0 +1,1 @@
+"""Models that carry their own explanation."""
