@@ -334,11 +334,24 @@ def test_evaluate_prints_a_table_and_keeps_it(run, coffee):
     cat = embedded_photo("cat").path
     asked = ["evaluate", coffee, cat, "missing.jpg", "--methods", "grad-cam", "--metrics", "sparseness,average-drop"]
     code, out, err = run(*asked, "--out", "results")
-    assert code == 0 and "grad-cam" in out and "random-cam (control)" in out and "2 photos, lite0" in out
-    assert "missing.jpg does not exist" in err and "2 metrics: about" in err
+    assert code == 1 and "grad-cam" in out and "random-cam (control)" in out and "2 of 3 photos, lite0" in out
+    assert err.count("missing.jpg does not exist") == 1 and err.index("missing.jpg") < err.index("2 metrics: about")
+    assert "photo 1 of 1" not in err and "1 of 3 photos could not be measured" in err
     assert sorted(os.listdir("results")) == ["table.csv", "table.json", "table.png"]
-    code, again, err = run(*asked, "--out", "results", "--json")  # it is all there already, but for the missing one
-    assert code == 0 and json.loads(again)["values"]["grad-cam"]["sparseness"] > 0
+    rocket = embedded_photo("rocket").path
+    code, again, err = run("evaluate", coffee, rocket, *asked[4:], "--out", "results", "--json")  # one is there already
+    assert code == 0 and "1 photo, 3 methods, 2 metrics (1 of 2 already measured): about" in err
+    whole = json.loads(again)
+    assert (
+        len(whole["measured"]) == 3 and json.loads(Path("results/table.json").read_text())["values"] == whole["values"]
+    )
+    rows = [row.split(",") for row in Path("results/table.csv").read_text().splitlines()]
+    assert {row[0]: float(row[1]) for row in rows[1:]} == {
+        m: found["sparseness"] for m, found in whole["values"].items()
+    }
+    assert run("evaluate", "missing.jpg", *asked[4:])[0] == 1
+    code, out, err = run("evaluate", coffee, "-t", "1", "-t", "2", *asked[4:])
+    assert code == 1 and "expected one --target here, got 1, 2: " in err and not out
     assert "a run of other seed" in run(*asked, "--seed", "1", "--out", "results")[2]
     assert "'pointing-game' needs annotations" in run("evaluate", coffee, "--metrics", "pointing-game")[2]
     assert "expected a folder" in run("evaluate", coffee, "--out", "table.csv")[2]
@@ -360,6 +373,8 @@ def test_methods_and_metrics_take_their_options_after_colons(run, coffee):
         (("--metrics", "insertion:steps=3"), "'insertion' has no option 'steps': it has step, kernel, sigma"),
         (("--metrics", "insertion:3584"), "expected NAME=VALUE, such as insertion:step=3584, got '3584'"),
         (("--methods", "grad-cam:channels=3"), "'grad-cam' has no option 'channels': it has none"),
+        (("--metrics", "road:percentiles=10,20"), "stands in brackets, such as road:percentiles=(10,20)"),
+        (("--metrics", "sparseness", "--methods", "score-cam:channels=0"), "'score-cam' was given channels=0"),
     ):
         code, out, err = run("evaluate", coffee, *arguments)
         assert code == 1 and words in err and not out

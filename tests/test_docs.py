@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import seewhy
+from seewhy.photos import embedded_photo
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,14 +63,18 @@ def test_the_python_in_the_page_of_methods_runs(tmp_path, monkeypatch, coffee, c
 
 def test_the_python_in_the_page_of_evaluation_runs(tmp_path, monkeypatch, coffee, capsys):
     page = ROOT / "docs/evaluation.md"
-    [code] = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    with Image.open(coffee) as photo:
-        photo.convert("RGB").save("photo.jpg")
+    for path, name in ((coffee, "photo.jpg"), (embedded_photo("rocket").path, "other.jpg")):
+        with Image.open(path) as photo:
+            photo.convert("RGB").save(name)
     names = {}
-    exec(compile(code, str(page), "exec"), names)
+    for code in blocks:
+        exec(compile(code, str(page), "exec"), names)
     assert names["table"].metrics == ("average-drop", "insertion (step=3584)")
     assert Path("table.png").exists() and names["checked"].verdict in ("passed", "doubtful", "failed")
+    assert 0 < names["own"]["grad-cam", "share_above"] < 1 and names["own"]["grad-cam", "spread"] > 0
+    assert names["merged"].counted() == 2 and Path("merged.csv").exists()
     assert "grad-cam" in capsys.readouterr().out
 
 

@@ -17,6 +17,7 @@ from seewhy.evaluate import _asked
 from seewhy.evaluate._columns import column
 from seewhy.evaluate._drawing import shades
 from seewhy.evaluate._estimate import cost, work_of
+from seewhy.evaluate._shown import Shown
 from seewhy.evaluate._tiles import cells, groups, tile
 from seewhy.images import open_header, open_photo
 from seewhy.measure import Case, mean_of, metric
@@ -109,6 +110,7 @@ def test_what_cannot_be_measured_is_named_before_the_run(vision, photos):
         ({"metrics": ["insertoin"]}, "did you mean 'insertion'"),
         ({"metrics": [("insertion", {"stride": 3})]}, "'insertion' has no option 'stride': it has step, kernel, sigma"),
         ({"metrics": []}, "expected metrics as a list"),
+        ({"metrics": ["box-iou", "Pointing_Game"]}, "'box-iou' and the metric 'pointing-game' each needs annotations"),
         ({"metrics": ["sparseness", "sparseness"]}, "given twice"),
         ({"methods": ["grad-cma"]}, "did you mean 'grad-cam'"),
         ({"target": "purple"}, "unknown class 'purple'"),
@@ -208,7 +210,7 @@ def test_every_metric_says_what_it_is():
     for name in seewhy.metrics():
         make = catalog.get("metrics", name)
         info = catalog.get("metrics", name).__dict__["metric_info"]
-        assert info.better in ("higher", "lower", "neither") and ">>>" in make.__doc__, name
+        assert info.better in ("higher", "lower", "nearest 0", "neither") and ">>>" in make.__doc__, name
         assert isinstance(make(), seewhy.measure.Metric)
 
 
@@ -425,7 +427,7 @@ def test_annotations_are_held_against_headers(vision, photos, tmp_path, monkeypa
         patched.setattr("seewhy.images._to_rgb", lambda image, name: pytest.fail("decoded"))
         opened = []
         found = _asked.annotations_of(
-            tmp_path / "boxes.json", [_asked.Shown(str(path), path) for path in asked], seewhy.Explainer(vision), None
+            tmp_path / "boxes.json", [Shown(str(path), path, "") for path in asked], seewhy.Explainer(vision), None
         )
     assert opened == asked and found.classes(0) == found.classes(1) == [0]
     table = seewhy.evaluate(
@@ -511,7 +513,7 @@ def test_of_several_inputs_each_photo_has_its_own():
     net = Two()
     options = {"methods": ["grad-cam"], "metrics": [asking(seen)], "layer": "conv"}
     table = seewhy.evaluate(net, (BATCH, numbers), 0, **options)
-    assert list(table.measured) == ["input 0", "input 1"]
+    assert len(table.measured) == 2 and all(name.startswith("input ") for name in table.measured)
     with torch.no_grad():
         np.testing.assert_allclose([seen[0].score, seen[3].score], net(BATCH, numbers)[:, 0], rtol=1e-5)
     assert seewhy.evaluate(net, (BATCH[:1], numbers[:1]), 0, **options).counted() == 1
@@ -645,3 +647,91 @@ def test_seconds_do_not_count_what_is_done_once(vision, photos):
 
     table = seewhy.evaluate(vision, photos[:1], methods=[slow_at_first], metrics=["seconds"], layer="4")
     assert table["slow_at_first", "seconds"] < 0.4
+
+
+# ---- which photo is which --------------------------------------------------------------------------------
+
+
+def arrays(photos):
+    found = []
+    for path in photos:
+        with Image.open(path) as photo:
+            found.append(np.asarray(photo))
+    return found
+
+
+def test_photos_from_memory_are_told_apart_by_what_is_in_them(vision, photos, tmp_path):
+    options = {"methods": ["grad-cam"], "metrics": ["average-drop", ("max-sensitivity", {"samples": 2})], "layer": "4"}
+    kept = {**options, "state": tmp_path / "run.json"}
+    one, other = arrays(photos[:2])
+    as_bytes, as_pil = photos[2].read_bytes(), Image.fromarray(arrays(photos[3:4])[0])
+    first, second = seewhy.evaluate(vision, one, **kept), seewhy.evaluate(vision, other, **kept)
+    alone = seewhy.evaluate(vision, other, **options)
+    assert second.measured == alone.measured and first.measured != second.measured
+    assert seewhy.open_table(kept["state"]).counted() == 2
+    whole = seewhy.evaluate(vision, [one, other, as_bytes, as_pil], **options)
+    rest = [seewhy.evaluate(vision, photo, **options) for photo in (as_bytes, as_pil)]
+    merged = first.merge(second, *rest)
+    assert merged.measured == whole.measured and merged.counted() == 4
+    with pytest.raises(seewhy.SeewhyError, match=r"would count twice: photo .*measure each in one of the tables only"):
+        merged.merge(alone)
+    with pytest.raises(seewhy.SeewhyError, match="the photos 1 and 3 of 3 are the same: leave one out"):
+        seewhy.evaluate(vision, [one, other, one.copy()], **options)
+    batches = [torch.from_numpy(np.stack([image]).transpose(0, 3, 1, 2) / 255).float() for image in (one, other)]
+    tables = [seewhy.evaluate(vision, batch, **{**kept, "state": tmp_path / "inputs.json"}) for batch in batches]
+    assert tables[0].values().tolist() != tables[1].values().tolist() and tables[0].merge(tables[1]).counted() == 2
+
+
+def test_a_file_that_was_replaced_is_measured_anew(vision, photos, tmp_path):
+    path = tmp_path / "a.png"
+    options = {"methods": ["grad-cam"], "metrics": ["average-drop"], "layer": "4"}
+    kept = {**options, "state": tmp_path / "run.json"}
+    path.write_bytes(photos[0].read_bytes())
+    before = seewhy.evaluate(vision, [path, photos[2]], **kept)
+    path.write_bytes(photos[1].read_bytes())
+    told = []
+    after = seewhy.evaluate(vision, [path, photos[2]], told=lambda what, _: told.append(what), **kept)
+    assert told == ["1 photo, 3 methods, 1 metric (1 of 2 already measured)"]
+    assert after.measured[str(path)] == seewhy.evaluate(vision, [path], **options).measured[str(path)]
+    assert after.measured[str(path)] != before.measured[str(path)] and seewhy.open_table(kept["state"]).counted() == 2
+    with Image.open(path) as opened:  # its name is where it lies
+        assert list(seewhy.evaluate(vision, opened, **options).measured) == [str(path)]
+    merged = before.merge(seewhy.evaluate(vision, [path], **options))  # another photo, of the same name
+    assert merged.counted() == 3 and [name for name in merged.measured if name.startswith(f"{path} (")]
+
+
+def test_an_option_that_a_method_refuses_ends_the_run_before_it_starts(vision, photos, tmp_path):
+    state, told = tmp_path / "run.json", []
+    with pytest.raises(seewhy.SeewhyError, match="the method 'score-cam' was given channels=0: expected channels="):
+        seewhy.evaluate(
+            vision, photos, methods=["grad-cam", ("score-cam", {"channels": 0})], metrics=["sparseness"], layer="4",
+            state=state, told=lambda what, _: told.append(what),
+        )  # fmt: skip
+    assert not state.exists() and not told
+
+
+def test_a_photo_of_two_classes_weighs_as_much_as_one_of_one(vision, photos, tmp_path):
+    content = {
+        "images": [{"id": i, "file_name": photo.name, "width": 32, "height": 32} for i, photo in enumerate(photos[:2])],
+        "annotations": [{"id": i, "image_id": i, "category_id": 1 + i, "bbox": [1, 1, 6, 6]} for i in range(2)],
+        "categories": [{"id": 1, "name": "spot"}, {"id": 2, "name": "red"}],
+    }
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    table = seewhy.evaluate(
+        vision, photos[:2], methods=["grad-cam"], metrics=["sparseness"], layer="4", boxes=tmp_path / "boxes.json",
+        classes={"spot": ["red", "green"], "red": ["red"]},
+    )  # fmt: skip
+    of_each = [
+        [found["grad-cam"]["sparseness"][0] for found in table.measured[str(photo)].values()] for photo in photos[:2]
+    ]
+    assert [len(found) for found in of_each] == [2, 1]
+    wanted = (np.mean(of_each[0]) + of_each[1][0]) / 2
+    assert table["grad-cam", "sparseness"] == pytest.approx(wanted)
+    assert wanted != pytest.approx(np.mean([*of_each[0], *of_each[1]]))
+
+
+def test_the_image_centre_may_be_asked_for_as_random_cam_may(vision, photos):
+    table = seewhy.evaluate(
+        vision, photos[:1], methods=["Image_Centre", "random-cam"], metrics=["sparseness"], layer="4"
+    )
+    assert table.methods == table.controls == ("image-centre", "random-cam")

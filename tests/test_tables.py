@@ -1,5 +1,6 @@
 """Tables and their metrics: options, somebody's own, shards that could not measure the same, and how they are shown."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -33,7 +34,7 @@ def test_an_option_that_a_metric_does_not_have_is_answered_with_those_that_it_ha
         ((own, {"stpe": 3}), "the metric 'own' has no option 'stpe': it has step, by"),
         (needing, "'needing' cannot be made of these options: missing a required argument: 'step'"),
         (("insertion", 3584), "expected the options of 'insertion' as a dict, such as {'step': 3584}, got 3584"),
-        (("insertion", {"step": 0}), "expected step= as a whole number"),
+        (("insertion", {"step": 0}), "the metric 'insertion': expected step= as a whole number"),
     ):
         with pytest.raises(seewhy.SeewhyError) as raised:
             column(asked)
@@ -54,7 +55,7 @@ def test_what_makes_a_metric_is_a_function_with_a_name_of_its_own():
         (insertion, "your own metric 'insertion' is called as one of seewhy's"),
         (3, "expected each metric as a name, a function"),
         (("insertion", {}, {}), "expected each metric as a name, a function"),
-        (lambda: 3, "expected '<lambda>' to make a seewhy.measure.Metric, got int"),
+        (lambda: 3, "to make a seewhy.measure.Metric, got int: return Metric(update=..., compute=...)"),
     ):
         with pytest.raises(seewhy.SeewhyError) as raised:
             column(asked)
@@ -195,7 +196,7 @@ def test_a_notebook_shows_the_table():
     ]
     assert shown.marked["b"] == ["9", "0.5"] and shown.marked["i"] == ["chance (control)"]
     first, second, third = shown.marked["p"]
-    assert first == "1 photo, net <1>; ↑ higher is better, ↓ lower; the best in bold"
+    assert first == "1 photo, net <1>; ↑ higher is better, ↓ lower; the best in bold, unless a control is as good"
     assert second == "road was left out: it needs a <probability>" and third == "1 failure: see the table's errors"
 
 
@@ -225,3 +226,48 @@ def test_files_are_named_in_words(tmp_path):
     with pytest.raises(seewhy.SeewhyError, match=r"open_table\(path, metrics=\[\.\.\.\]\)"):
         open_table(path)
     assert open_table(path, metrics=[own]).metrics == ("own",)
+
+
+def test_a_target_of_which_a_metric_says_nothing_takes_no_weight_from_its_photo():
+    seconds = column("seconds")
+    of_two = {"cat": {"cam": {"seconds": [0.0, 0.0]}}, "dog": {"cam": {"seconds": [4.0, 1.0]}}}
+    of_one = {"cat": {"cam": {"seconds": [1.0, 1.0]}}}
+    targets = {"a.jpg": "cat; dog", "b.jpg": "cat"}
+    kept = Table("net", ("cam",), (), (seconds,), {"a.jpg": of_two, "b.jpg": of_one}, {}, {}, {}, targets)
+    assert kept["cam", "seconds"] == 2.5
+
+
+def test_a_table_that_is_asked_in_the_wrong_way_says_how():
+    kept = table({"grad-cam": (0.25, 9.0), "chance": (0.5, 10.0)})
+    with pytest.raises(seewhy.SeewhyError, match=r"expected a method and a metric, table\['grad-cam', 'sparseness'\]"):
+        kept["grad-cam"]
+    with pytest.raises(seewhy.SeewhyError, match=r"expected tables to merge, as seewhy\.evaluate gives them, got 7"):
+        kept.merge(7)
+    assert kept.merge(*(table({"grad-cam": (0.75, 9.0), "chance": (0.5, 10.0)}, photos=(p,)) for p in ("b", "c")))[
+        "grad-cam", "sparseness"
+    ] == pytest.approx((0.25 + 0.75 + 0.75) / 3)
+    once = Table("net", ("cam",), (), (column(("insertion", {"step": 9})), column("road")), {})
+    assert np.isnan(once["cam", "insertion"])
+    both = (column(("road", {"order": "morf"})), column(("road", {"order": "lerf"})))
+    with pytest.raises(seewhy.SeewhyError, match=r"did you mean 'road \(order="):
+        Table("net", ("cam",), (), both, {})["cam", "road"]
+
+
+def test_a_table_is_printed_with_its_numbers_and_controls_never_win():
+    kept = table({"grad-cam": (0.25, 9.0), "layer-cam": (0.3, 8.0), "chance": (0.5, 10.0)}, photos=("a.jpg", "b.jpg"))
+    assert str(kept).splitlines() == [
+        "method            sparseness ^  complexity v",
+        "grad-cam                  0.25             9",
+        "layer-cam                  0.3             8",
+        "chance (control)           0.5            10",
+        "2 photos, net <1>; ^ higher is better, v lower",
+    ]
+    assert Cells(kept._repr_html_()).marked["b"] == ["8"]  # the control has the best sparseness
+    some = replace(kept, measured={"a.jpg": kept.measured["a.jpg"]}, asked={"target": "the annotated classes"})
+    assert some.caption().startswith("1 of 2 photos, net <1>; explained for the annotated classes; ^")
+    two = replace(some, measured={"a.jpg": {name: kept.measured["a.jpg"]["cat"] for name in ("cat", "dog")}})
+    assert "a photo of several classes counts once, by their mean" in two.caption()
+    columns = [column("parameter-randomisation")]
+    sums = {name: {"parameter-randomisation": [value, 1.0]} for name, value in (("a", -0.9), ("b", 0.1), ("c", 0.5))}
+    signed = Table("net", ("a", "b", "c"), (), tuple(columns), {"a.jpg": {"cat": sums}})
+    assert Cells(signed._repr_html_()).marked["b"] == ["0.1"] and "0 nearest to 0" in signed.caption()

@@ -86,10 +86,10 @@ def refuse_unknown(what: str, known: Sequence[str], options: Iterable[str], more
 def spelled(name: str) -> str:
     """A name as the catalogue spells it.
 
-    >>> spelled("grad_cam"), spelled("grad-cam++")
+    >>> spelled("grad_cam"), spelled("Grad-CAM++")
     ('grad-cam', 'grad-cam-plus-plus')
     """
-    return name.replace("++", "-plus-plus").replace("_", "-")
+    return name.replace("++", "-plus-plus").replace("_", "-").lower()
 
 
 def options(kind: str, name: str) -> list[str]:
@@ -155,4 +155,4 @@ def _built_in(kind: str) -> list[str]:
 def _plugins(kind: str) -> dict[str, Any]:
     from importlib.metadata import entry_points  # a third of the time that `import seewhy` would take
 
-    return {point.name.replace("_", "-"): point for point in entry_points(group=f"seewhy.{kind}")}
+    return {spelled(point.name): point for point in entry_points(group=f"seewhy.{kind}")}

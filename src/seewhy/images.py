@@ -262,5 +262,5 @@ def open_photos(sources: Sequence[Any]) -> list[Photo]:
         try:
             photos.append(open_photo(source))
         except PhotoError as error:
-            raise PhotoError(f"photo {i + 1} of {len(sources)}: {error}") from error
+            raise PhotoError(f"photo {i + 1} of {len(sources)}: {error}" if len(sources) > 1 else str(error)) from error
     return photos

@@ -20,7 +20,8 @@ object is; a photo of four in a "grid"; other images to be explained alike, "exp
 weights; the maps of other classes, "scores of classes"; a model input that is an "image" (h, w)."""
 
 Asked: TypeAlias = Literal["probability", "score"]
-Better: TypeAlias = Literal["higher", "lower", "neither"]
+Better: TypeAlias = Literal["higher", "lower", "nearest 0", "neither"]
+"""Which numbers are better; "nearest 0": of those on both sides the closest."""
 
 
 @runtime_checkable
@@ -74,10 +75,20 @@ class Case:
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure of maps: each case gives sums, sums are added, and the sum of all gives the value."""
+    """A measure of maps: each case gives sums, sums are added, and the sum of all gives the value.
+
+    A photo that is explained for several classes gives the mean of their sums, so `compute` should make the same of
+    sums that are all twice as large, as a ratio does. The mean of one number for each case is `mean_of`.
+
+    >>> strongest = Metric(lambda case: np.asarray([case.evidence.max(), 1.0]), lambda sums: sums[0] / sums[1])
+    >>> float(strongest.compute(np.asarray([6.0, 3.0])))
+    2.0
+    """
 
     update: Callable[[Case], Sums]
+    """From one case to its sums, an array of one axis, as long for every case."""
     compute: Callable[[Sums], float]
+    """From the sums of all cases to the number of the table."""
     better: Better | None = None
     """The direction, where options make it another than the one that was declared."""
 

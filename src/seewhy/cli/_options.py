@@ -16,7 +16,7 @@ Model = Annotated[
     typer.Option("--model", "-m", metavar="SPEC", help="Which model; `seewhy models` lists the forms."),
 ]
 Target = Annotated[
-    str | None, typer.Option("--target", "-t", metavar="LABEL|INDEX", help="What is explained. [the best class]")
+    list[str] | None, typer.Option("--target", "-t", metavar="LABEL|INDEX", help="What is explained. [the best class]")
 ]
 Targets = Annotated[
     list[str] | None,
@@ -97,6 +97,10 @@ def as_named(given: str, example: str) -> list[Named]:
     found: list[Named] = []
     for part in listed(given):
         name, *options = _split(part, ":")
+        if found and not isinstance(found[-1], str) and name.replace(".", "").isdecimal():
+            raise InputError(
+                f"{name} is no name: a value of several numbers stands in brackets, such as road:percentiles=(10,20)"
+            )
         found.append((name, as_options(options, example)) if options else name)
     return found
 

@@ -28,10 +28,12 @@ def wanted_targets(target: list[str] | None, top: int | None, *, negative: bool,
     return items if target else items[0]
 
 
-def wanted_target(target: str | None) -> Any:
-    """The one --target of a command that takes one; None where it is not given.
+def wanted_target(target: list[str] | None, instead: str) -> Any:
+    """The one --target of a command that takes one; None where it is not given; TargetError says what to do `instead`.
 
-    >>> wanted_target("282"), wanted_target(None)
+    >>> wanted_target(["282"], ""), wanted_target(None, "")
     (282, None)
     """
-    return None if target is None else as_class(target)
+    if target and len(target) > 1:
+        raise TargetError(f"expected one --target here, got {', '.join(target)}: {instead}")
+    return as_class(target[0]) if target else None

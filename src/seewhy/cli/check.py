@@ -56,7 +56,7 @@ def check(
     With --json the object has the keys photo, model, method, layer, target, verdict (the worst) and findings (name,
     value, verdict, references, details, sentence).
     """
-    wanted = wanted_target(target)
+    wanted = wanted_target(target, "one map is checked, so ask for each by itself")
     chosen = catalog.as_method(method, as_options(option))
     opened = open_photo(photo)
     path = None if out is None else Paths([photo], out, archives=False).of(photo)

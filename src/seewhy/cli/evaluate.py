@@ -4,6 +4,7 @@ import json as json_format
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.markup import escape
 from rich.table import Table as Drawn
@@ -26,7 +27,7 @@ from seewhy.cli._options import (
 from seewhy.cli._photos import stdout_for_results_only
 from seewhy.cli._wanted import wanted_target
 from seewhy.errors import InputError, SaveError
-from seewhy.evaluate._showing import counted, headings, rows
+from seewhy.evaluate._showing import counted, headings, left_out, rows
 from seewhy.evaluate.run import METHODS
 from seewhy.evaluate.table import Table
 
@@ -47,7 +48,10 @@ def evaluate(
     target: Target = None,
     layer: Layer = None,
     boxes: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Where the objects are: COCO's JSON, VOC's XML, or masks.")
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Where the objects are: COCO's JSON, VOC's XML, or masks; their classes are explained."
+        ),
     ] = None,
     classes: Annotated[
         Path | None,
@@ -75,18 +79,28 @@ def evaluate(
     Methods and metrics take their options after colons, such as --metrics insertion:step=3584,deletion:step=3584, and
     one may stand there several times with others, such as road:order=morf,road:order=lerf.
 
-    RandomCAM and the image's centre are always there as controls. With --out, what every photo gave is kept in
-    table.json as it comes: the same command goes on where it was interrupted, and adds photos that are new. A folder
-    in which something else was asked is refused.
+    RandomCAM and the image's centre are always there as controls. With --boxes each photo is explained for the classes
+    that are annotated in it, unless --target says otherwise; one of several classes counts once, by their mean.
+
+    With --out, what every photo gave is kept in table.json as it comes: the same command goes on where it was
+    interrupted, and adds photos that are new; the table is that of all photos in the folder. A folder in which
+    something else was asked is refused.
+
+    A photo or a method that fails is named and the others go on; the exit code is then 1.
     """
     if out is not None and out.suffix and not out.is_dir():
         raise SaveError(f"{out}: expected a folder, for table.csv, table.json and table.png")
-    wanted = wanted_target(target)
+    wanted = wanted_target(target, "the same is asked of all photos, so measure each with an --out folder of its own")
     named = as_named(methods, "score-cam:channels=32")
     measured = None if metrics is None else as_named(metrics, "insertion:step=3584")
     mapped = as_classes(classes, of_class)
     if mapped is not None and boxes is None:
         raise InputError("--classes and --class say what the classes of annotations are: give --boxes too")
+    missing = [photo for photo in photos if not Path(photo).exists()]
+    for photo in missing:
+        _report.error(f"{photo} does not exist")
+    if len(missing) == len(photos):
+        raise typer.Exit(1)
     if out is not None:
         _report.make_folder(out)
     try:
@@ -111,34 +125,38 @@ def evaluate(
             _report.note(f"what was measured is kept in {out / 'table.json'}: the same command goes on from there")
         raise
     for name, words in table.errors.items():
-        _report.error(f"{name}: {words}")
-    for name, words in table.left_out.items():
-        _report.note(f"{name} was left out: it {words}")
-    written = [] if out is None else [table.save(out / f"table.{kind}") for kind in ("csv", "png")]
+        if name not in missing:
+            _report.error(words if name in words else f"{name}: {words}")
+    for words in left_out(table.left_out):
+        _report.note(words)
+    whole, written = table, []
+    if out is not None and (out / "table.json").exists():  # of photos of earlier commands too
+        whole = seewhy.open_table(out / "table.json")
+        written = [*(whole.save(out / f"table.{kind}") for kind in ("csv", "png")), out / "table.json"]
     if json:
-        print(json_format.dumps(json_format.loads(table.to_json())))
-    else:
-        _print(table)
+        print(json_format.dumps(json_format.loads(whole.to_json())))
+    elif whole.measured:
+        _print(whole)
         for path in written:
             _report.out().print(f"  -> {escape(str(path))}")
-        if out is not None:  # of photos of earlier commands too
-            _report.out().print(f"  -> {escape(str(out / 'table.json'))}")
-    if not table.measured:
+    failed = [photo for photo in table.targets if photo not in table.measured]
+    if failed and len(photos) > 1:
+        _report.error(f"{len(failed)} of {len(photos)} photos could not be measured")
+    if failed or np.isnan(table.values()).all(axis=1).any():
         raise typer.Exit(1)
 
 
 def _tell(what: str, seconds: float) -> None:
-    minutes = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{max(seconds, 1):.0f} seconds"
+    minutes = f"{seconds / 60:.0f} minutes" if seconds >= 90 else counted(round(max(seconds, 1)), "second")
     _report.note(f"{what}: about {minutes}")
 
 
 def _print(table: Table) -> None:
     better = [c.better for c in table.columns]
-    heads = headings(table.metrics, better, {"higher": "^", "lower": "v", "neither": ""})
+    heads = headings(table.metrics, better, {"higher": "^", "lower": "v", "nearest 0": "0", "neither": ""})
     drawn = Drawn("method", *map(escape, heads), box=None, pad_edge=False)
     for row in rows(table.values(), table.methods, table.controls, better):
         cells = [f"[bold green]{cell.text}[/]" if cell.best else cell.text for cell in row.cells]
         drawn.add_row(escape(row.name), *cells)
     _report.out().print(drawn)
-    photos = counted(table.counted(), "photo")
-    _report.out().print(f"{photos}, {escape(table.model)}; ^ higher is better, v lower; the best in bold")
+    _report.out().print(f"{escape(table.caption())}; the best in bold, unless a control is as good")

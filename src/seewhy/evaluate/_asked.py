@@ -9,53 +9,16 @@ from typing import Any
 
 from seewhy.errors import InputError, PhotoError, SeewhyError, TargetError
 from seewhy.evaluate._columns import Column, column
+from seewhy.evaluate._showing import gathered
+from seewhy.evaluate._shown import Shown
 from seewhy.evaluate.annotations import AnyPhoto, Mapped, Truths, read_truths
+from seewhy.evaluate.table import ANNOTATED
 from seewhy.explain import Explainer
-from seewhy.images import Photo, open_header
+from seewhy.images import open_header
 from seewhy.measure import Need, Truth
 from seewhy.outputs import is_array
 from seewhy.targets._forms import as_rows, as_target
 from seewhy.types import Target
-
-# ---- photos ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One photo, or one image of a ready batch."""
-
-    name: str
-    image: Any
-
-
-def shown_of(explainer: Explainer, photos: Any) -> list[Shown]:
-    """The photos one by one, each with a name of its own."""
-    if explainer.adapter.is_batch(explainer.net, photos):
-        n, _ = explainer.adapter.size(explainer.adapter.place(explainer.net, photos))
-        return [Shown(f"input {i}", _part(photos, i, n)) for i in range(n)]
-    listed = photos if isinstance(photos, list | tuple) else [photos]
-    if not listed:
-        raise InputError("the list of photos is empty")
-    found: dict[str, Shown] = {}
-    for i, given in enumerate(listed):
-        path = given if isinstance(given, str | Path) else given.path if isinstance(given, Photo) else None
-        name = str(path or getattr(given, "name", "") or f"photo {i}")
-        if name in found and path is None:
-            name = f"photo {i}"
-        if name in found:
-            raise InputError(f"the photo {name} is given twice")
-        found[name] = Shown(name, given)
-    return list(found.values())
-
-
-def _part(batch: Any, i: int, n: int) -> Any:
-    """Image i of a ready batch; of several inputs, what belongs to it of each."""
-    if isinstance(batch, Mapping):
-        return {key: _part(value, i, n) for key, value in batch.items()}
-    if isinstance(batch, list | tuple):
-        return type(batch)([_part(value, i, n) for value in batch])
-    return batch[i : i + 1] if is_array(batch) and len(batch.shape) and batch.shape[0] == n else batch
-
 
 # ---- annotations and targets -----------------------------------------------------------------------------
 
@@ -126,10 +89,11 @@ def sorted_out(
     """The metrics that can be measured, and why others cannot; InputError where those were asked for by name."""
     why = {c.title: words for c in columns for need, words in missing.items() if need in c.info.needs}
     if why and chosen:
-        raise InputError("; ".join(f"the metric {title!r} {words}" for title, words in why.items()))
+        said_once = gathered({f"the metric {title!r}": words for title, words in why.items()})
+        raise InputError("; ".join(f"{names} {words}" for names, words in said_once.items()))
     kept = [c for c in columns if c.title not in why]
     if not kept:
-        raise InputError("nothing is left to be measured: " + "; ".join(f"{t} {w}" for t, w in why.items()))
+        raise InputError("nothing is left to be measured: " + "; ".join(f"{t} {w}" for t, w in gathered(why).items()))
     return kept, why
 
 
@@ -152,7 +116,7 @@ def question(
 ) -> dict[str, str]:  # fmt: skip
     """All that makes a table another one, beside the model's name, the methods' and the metrics'."""
     several = isinstance(target, list | tuple) or is_array(target)
-    best = "the predicted class" if boxes is None else "the annotated classes"
+    best = "the predicted class" if boxes is None else ANNOTATED
     return {
         "target": "one for each photo" if several else best if target is None else said(as_target(target)),
         "layer": "the default" if layer is None else explainer.adapter.find_layer(explainer.net, layer)[0],

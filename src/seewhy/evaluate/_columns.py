@@ -53,9 +53,16 @@ def column(asked: Any) -> Column:
         name, make = own_metric(which)
     options = _kept(name, given)
     _check_options(name, make, options)
-    made = make(**options)
+    try:
+        made = make(**options)
+    except InputError as error:  # a value that it refuses
+        raise InputError(f"the metric {name!r}: {error}") from error
     if not isinstance(made, Metric):
-        raise InputError(f"expected {name!r} to make a seewhy.measure.Metric, got {type(made).__name__}")
+        raise InputError(
+            f"expected {name!r} to make a seewhy.measure.Metric, got {type(made).__name__}: return Metric(update=..., "
+            "compute=...), from a case to an array of sums and from all sums to a number, or mean_of(...), of a "
+            "function from a case to a number"
+        )
     return Column(name, options, make)
 
 

@@ -1,9 +1,12 @@
 """What every method has to beat: a map that knows nothing of the model."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from seewhy.catalog import NamedMethod, as_method
+from seewhy.catalog import NamedMethod, as_method, spelled
+from seewhy.compare import Asked, named
 from seewhy.types import Capture, Maps, method
 
 CONTROLS = ("random-cam", "image-centre")
@@ -22,8 +25,11 @@ def image_centre(capture: Capture) -> Maps:
     return xp.asarray(maps, dtype=images.dtype, device=device(images))
 
 
-def with_controls(methods: list[NamedMethod]) -> list[NamedMethod]:
-    """The methods, and after them the controls that are not among them."""
+def with_controls(asked: Sequence[Asked]) -> list[NamedMethod]:
+    """The methods that were asked for, and after them the controls that are not among them."""
+    centre = NamedMethod("image-centre", image_centre, {}, as_method(image_centre).info)
+    if isinstance(asked, list | tuple):  # the centre is no method of the catalogue, but may be asked for by its name
+        asked = [centre if isinstance(one, str) and spelled(one) == centre.name else one for one in asked]
+    methods = named(asked)
     names = {method.name for method in methods}
-    controls = [as_method("random-cam"), NamedMethod("image-centre", image_centre, {}, as_method(image_centre).info)]
-    return [*methods, *(control for control in controls if control.name not in names)]
+    return [*methods, *(control for control in (as_method("random-cam"), centre) if control.name not in names)]

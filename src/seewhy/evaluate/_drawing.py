@@ -9,7 +9,7 @@ from PIL import Image
 
 from seewhy.measure import Better
 
-ARROWS = {"higher": "higher is better", "lower": "lower is better", "neither": ""}
+ARROWS = {"higher": "higher is better", "lower": "lower is better", "nearest 0": "nearest 0 is best", "neither": ""}
 
 ROUNDING = 1e-5
 """Numbers of a column that are nearer to each other than this share of them are equal."""
@@ -23,17 +23,31 @@ def shades(values: npt.NDArray[np.float64], better: Sequence[Better]) -> npt.NDA
 
     >>> shades(np.asarray([[1.0, 1.0], [3.0, 3.0]]), ["higher", "lower"]).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
+    >>> shades(np.asarray([[-0.5], [0.25], [0.0]]), ["nearest 0"]).ravel().tolist()
+    [0.0, 0.5, 1.0]
     """
     found = np.full(values.shape, np.nan)
     for j, way in enumerate(better):
         known = np.isfinite(values[:, j])
         if way == "neither" or not known.any():
             continue
-        column = values[known, j]
+        column = np.abs(values[known, j]) if way == "nearest 0" else values[known, j]
         low, high = column.min(), column.max()
         if high - low > ROUNDING * max(abs(high), abs(low)):
             share = (column - low) / (high - low)
             found[known, j] = share if way == "higher" else 1 - share
+    return found
+
+
+def winners(good: npt.NDArray[np.float64], controls: Sequence[bool]) -> npt.NDArray[np.bool_]:
+    """Which are the best of their column; none where a control is as good, for that is no merit.
+
+    >>> winners(np.asarray([[1.0, 0.5], [0.0, 0.2], [0.5, 1.0]]), [False, False, True]).tolist()
+    [[True, False], [False, False], [False, False]]
+    """
+    best = good > 1 - ROUNDING
+    as_good = np.any(best & np.asarray(controls, bool)[:, None], axis=0)
+    found: npt.NDArray[np.bool_] = best & ~as_good
     return found
 
 
@@ -50,6 +64,7 @@ def draw(
     order += [i for i, name in enumerate(rows) if name in controls]
     values, rows = values[order], [rows[i] for i in order]
     good = shades(values, better)
+    best = winners(good, [name in controls for name in rows])
     colours = colormaps["YlGn"](np.nan_to_num(good, nan=0.0) * 0.75)
     colours[np.isnan(good)] = 1.0
 
@@ -64,8 +79,7 @@ def draw(
     for i in range(len(rows)):
         for j in range(len(columns)):
             number = "" if np.isnan(values[i, j]) else f"{values[i, j]:.3g}"
-            best = good[i, j] > 1 - ROUNDING
-            axes.text(j, i, number, ha="center", va="center", fontsize=9, weight="bold" if best else "normal")
+            axes.text(j, i, number, ha="center", va="center", fontsize=9, weight="bold" if best[i, j] else "normal")
     titles = [f"{name}\n{ARROWS[way]}" for name, way in zip(columns, better, strict=True)]
     axes.set_xticks(range(len(columns)), titles, rotation=40, ha="left", fontsize=8.5)
     names = [f"{name} (control)" if name in controls else name for name in rows]

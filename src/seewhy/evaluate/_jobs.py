@@ -9,11 +9,12 @@ from zlib import crc32
 import numpy as np
 
 from seewhy.errors import InputError, SeewhyError
-from seewhy.evaluate._asked import Annotations, Shown
+from seewhy.evaluate._asked import Annotations
 from seewhy.evaluate._cases import Prepared, Setting
 from seewhy.evaluate._columns import Column
 from seewhy.evaluate._model import AskedModel, ask_model
 from seewhy.evaluate._passes import with_images
+from seewhy.evaluate._shown import Shown
 from seewhy.evaluate._tiles import cells, groups, tile
 from seewhy.inputs import Inputs
 from seewhy.measure import Need
@@ -30,6 +31,8 @@ class Job:
     columns: Sequence[Column]
     targets: int
     """How many it is explained for."""
+    fingerprint: str
+    """Of what is in the photo, or in the four."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Run:
                 inputs,
                 model,
                 None if self.annotated is None else self.annotated.of(i, model.target.index),
-                self._seed(self.shown[i].name),
+                self._seed(self.shown[i].fingerprint),
             )
             for model in models
             for label in [model.target.label]
@@ -90,9 +93,9 @@ class Run:
     def _ask(self, inputs: Inputs, target: Target) -> AskedModel:
         return ask_model(self.setting.explainer, inputs, target, self.setting.memory)
 
-    def _seed(self, name: str) -> int:
+    def _seed(self, content: str) -> int:
         """Another for each photo, and the same whichever photos it is measured with."""
-        return crc32(f"{self.setting.seed} {name}".encode())
+        return crc32(f"{self.setting.seed} {content}".encode())
 
 
 def missing_of(run: Run, columns: Sequence[Column], first: Prepared | None) -> dict[Need, str]:
@@ -122,11 +125,16 @@ def jobs_of(run: Run, columns: Sequence[Column], quads: Sequence[dict[int, int]]
     usual = [c for c in columns if "grid" not in c.info.needs]
     of_grids = [c for c in columns if "grid" in c.info.needs]
     photos = [
-        Job(given.name, partial(run.photo, i), usual, len(run.targets[i])) for i, given in enumerate(run.shown) if usual
+        Job(given.name, partial(run.photo, i), usual, len(run.targets[i]), given.fingerprint)
+        for i, given in enumerate(run.shown)
+        if usual
     ]
     grids = [
-        Job("grid of " + ", ".join(run.shown[i].name for i in quad), partial(run.grid, quad), of_grids, 4)
+        Job(
+            "grid of " + ", ".join(run.shown[i].name for i in quad), partial(run.grid, quad), of_grids, 4,
+            " ".join(run.shown[i].fingerprint for i in quad),
+        )
         for quad in quads
         if of_grids
-    ]
+    ]  # fmt: skip
     return [*photos, *grids]

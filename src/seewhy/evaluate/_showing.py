@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
-from seewhy.evaluate._drawing import shades
+from seewhy.evaluate._drawing import shades, winners
 from seewhy.measure import Better
 
 
@@ -18,6 +18,33 @@ def counted(number: int, what: str) -> str:
     ('1 photo', '2 photos', '0 metrics')
     """
     return f"{number} {what}{'s' * (number != 1)}"
+
+
+def gathered(why: Mapping[str, str]) -> dict[str, str]:
+    """Names with their reasons: those that share a reason as one, what is said of them beginning with "each".
+
+    >>> gathered({"road": "needs a class", "adcc": "needs a class", "pxap": "needs boxes"})
+    {'road and adcc': 'each needs a class', 'pxap': 'needs boxes'}
+    """
+    shared: dict[str, list[str]] = {}
+    for name, words in why.items():
+        shared.setdefault(words, []).append(name)
+    found = {}
+    for words, (*before, last) in shared.items():
+        found[f"{', '.join(before)} and {last}" if before else last] = f"each {words}" if before else words
+    return found
+
+
+def left_out(why: Mapping[str, str]) -> list[str]:
+    """A sentence for each reason for which metrics were left out.
+
+    >>> left_out({"road": "needs a class", "adcc": "needs a class"})
+    ['road and adcc were left out: each needs a class']
+    """
+    return [
+        f"{names} {'were left out:' if words.startswith('each ') else 'was left out: it'} {words}"
+        for names, words in gathered(why).items()
+    ]
 
 
 @dataclass(frozen=True)
@@ -42,10 +69,10 @@ def rows(
     >>> rows(np.asarray([[0.25], [np.nan]]), ["cam", "chance"], ["chance"], ["neither"])[1]
     Row(name='chance (control)', control=True, cells=(Cell(text='', best=False),))
     """
-    good = shades(values, better)
+    best = winners(shades(values, better), [name in controls for name in methods])
     found = []
-    for name, row, shade in zip(methods, values, good, strict=True):
-        cells = tuple(Cell("" if np.isnan(v) else f"{v:.3g}", bool(s == 1)) for v, s in zip(row, shade, strict=True))
+    for name, row, wins in zip(methods, values, best, strict=True):
+        cells = tuple(Cell("" if np.isnan(v) else f"{v:.3g}", bool(w)) for v, w in zip(row, wins, strict=True))
         found.append(Row(f"{name} (control)" if name in controls else name, name in controls, cells))
     return found
 
@@ -53,6 +80,14 @@ def rows(
 def headings(titles: Sequence[str], better: Sequence[Better], signs: Mapping[Better, str]) -> list[str]:
     """The titles of the columns, each with the sign of its direction."""
     return [f"{title} {signs[way]}".rstrip() for title, way in zip(titles, better, strict=True)]
+
+
+def plain(heads: Sequence[str], body: Sequence[Row], notes: Sequence[str]) -> str:
+    """A table and notes below it as lines of text."""
+    lines = [["method", *heads], *([row.name, *(cell.text for cell in row.cells)] for row in body)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    said = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines]
+    return "\n".join([*said, *notes])
 
 
 def html(heads: Sequence[str], body: Sequence[Row], notes: Sequence[str]) -> str:

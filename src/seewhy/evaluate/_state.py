@@ -27,7 +27,8 @@ def is_about(key: str, names: Container[str]) -> bool:
 def resumed(table: Table, state: str | Path | None) -> Table:
     """What an interrupted run has measured already, of these photos and perhaps of others.
 
-    Whether there are four photos for a grid may be another thing each time: metrics of grids come and go with it.
+    Whether there are four photos for a grid may be another thing each time: metrics of grids come and go with it. Of a
+    photo whose content is another than it was, nothing counts as measured.
     """
     if state is None or not Path(state).exists():
         return table
@@ -42,6 +43,8 @@ def resumed(table: Table, state: str | Path | None) -> Table:
     either = [c for c in columns if (c.title in table.metrics) != (c.title in kept.metrics)]
     if any("grid" not in c.info.needs for c in either):
         raise InputError(f"{state} holds a run of other metrics ({kept.metrics}): give another file, or remove it")
+    contents = kept.fingerprints
+    kept = _without(kept, {name for name, content in table.fingerprints.items() if contents.get(name) != content})
     for name, words in table.targets.items():
         if (before := kept.targets.get(name, words)) != words:
             raise InputError(
@@ -55,4 +58,19 @@ def resumed(table: Table, state: str | Path | None) -> Table:
         errors={key: why for key, why in kept.errors.items() if is_about(key, kept.measured)},
         left_out={title: why for title, why in table.left_out.items() if title not in titles},
         targets={**kept.targets, **table.targets},
+        fingerprints={**kept.fingerprints, **table.fingerprints},
+    )
+
+
+def _without(table: Table, replaced: set[str]) -> Table:
+    """A table without these photos and the grids that they are in: other photos go by their names now."""
+    gone = {
+        name for name in table.measured
+        if name in replaced or (name not in table.targets and any(photo in name for photo in replaced))
+    }  # fmt: skip
+    return replace(
+        table,
+        measured={name: found for name, found in table.measured.items() if name not in gone},
+        targets={name: words for name, words in table.targets.items() if name not in replaced},
+        fingerprints={name: one for name, one in table.fingerprints.items() if name not in gone},
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seewhy.carried import refuse_own
-from seewhy.compare import Asked, Comparer, named
+from seewhy.compare import Asked, Comparer
 from seewhy.errors import InputError, LayerError, SeewhyError
 from seewhy.evaluate._asked import (
     annotations_of,
@@ -16,7 +16,6 @@ from seewhy.evaluate._asked import (
     first_that_works,
     question,
     said,
-    shown_of,
     sorted_out,
     targets_of,
 )
@@ -26,6 +25,7 @@ from seewhy.evaluate._controls import CONTROLS, with_controls
 from seewhy.evaluate._estimate import estimate
 from seewhy.evaluate._jobs import Job, Run, jobs_of, missing_of
 from seewhy.evaluate._showing import counted
+from seewhy.evaluate._shown import shown_of
 from seewhy.evaluate._state import check_state, is_about, resumed
 from seewhy.evaluate.annotations import Mapped
 from seewhy.evaluate.table import Measured, Table
@@ -74,11 +74,14 @@ def evaluate(
     `boxes` are annotations (COCO's JSON, Pascal VOC's XML, a folder of masks; see
     `seewhy.evaluate.annotations.read_truths`), `classes` which classes of the model theirs stand for. `memory` bounds
     what is shown to the model at once, in MiB; unless told, 64 on the CPU, where more is slower, and 256 elsewhere.
-    `seed` is that of all that is drawn by chance, together with the photo's name. `state` is a JSON file, written
+    `seed` is that of all that is drawn by chance, together with the photo's content. `state` is a JSON file, written
     after every photo; where it is there already, what it holds of these photos is not measured again, so that an
-    interrupted run goes on from there. It is refused where it was asked something else (targets and functions count as
-    the same where they are written the same). `told` is called before
-    the work starts, with the seconds that it is likely to take. `options` are those of `Explainer`.
+    interrupted run goes on from there. A photo is told from another by its name, where it has one, and by its content.
+    The file is refused where it was asked something else (targets and functions count as the same where they are
+    written the same). `told` is called before the work starts, with the seconds that it is likely to take. `options`
+    are those of `Explainer`.
+
+    A photo that is explained for several annotated classes has the weight of one: the mean within it is taken first.
 
     What cannot be measured is named before anything is run: InputError, UnknownNameError, TargetError. A photo, a
     method or a metric that fails costs no other: `table.errors`.
@@ -95,7 +98,7 @@ def evaluate(
         rows_within(memory, 1)
     check_state(state)
     refuse_own(model, "methods are measured against controls at its layer, which it does not show")
-    comparer = Comparer(model, with_controls(named(methods)), layer, **options)
+    comparer = Comparer(model, with_controls(methods), layer, **options)
     explainer, names = comparer.explainer, tuple(comparer.names)
     if explainer.fuse is not None or isinstance(layer, list | tuple) or layer == "all":
         raise LayerError("explanations are measured at one layer: give one, or measure each in a table of its own")
@@ -127,16 +130,22 @@ def evaluate(
     by_name = {method.name: method.options for method in apart}
     words = question(explainer, target, layer, boxes, classes, seed, options.get("augment"), by_name)
     of_photos = {given.name: "; ".join(map(said, row)) for given, row in zip(shown, targets, strict=True)}
-    table = Table(explainer.model_name, names, controls, tuple(columns), {}, left_out, {}, words, of_photos)
+    contents = {one.name: one.fingerprint for one in shown} | {job.name: job.fingerprint for job in jobs}
+    table = Table(explainer.model_name, names, controls, tuple(columns), {}, left_out, {}, words, of_photos, contents)
     kept = resumed(table, state)
     left = [job for job in jobs if job.name not in kept.measured]
-    if left and first is not None and (told is not None or any(c.name == "seconds" for c in columns)):
-        for _ in cases(asked.setting, first, ()):  # what is found or compiled once is no part of any photo's seconds
-            pass
+    if left and first is not None:
+        # what is found or compiled once is no part of any photo's seconds
+        once = told is not None or any(c.name == "seconds" for c in columns)
+        _try(replace(asked.setting, methods=[one for one in apart if once or one.options]), first)
     if told is not None and left:
-        sizes = {"photo": len(shown), "method": len(apart), "metric": len(columns)}
+        done = sum(one.name in kept.measured for one in shown)
+        sizes = {"photo": len(shown) - done, "method": len(apart), "metric": len(columns)}
         what = ", ".join(counted(number, one) for one, number in sizes.items())
-        told(what, estimate(asked.setting, first, left))
+        told(
+            f"{what} ({done} of {len(shown)} already measured)" if done else what,
+            estimate(asked.setting, first, left),
+        )
     measured, errors = dict(kept.measured), dict(kept.errors)
 
     def one(part: slice) -> None:
@@ -176,6 +185,15 @@ def _without_a_number(table: Table) -> dict[str, str]:
         else "gives no number for any of these photos"
         for c in silent
     }
+
+
+def _try(setting: Setting, first: Prepared) -> None:
+    """Ask each method once; InputError where one refuses the options that it was given, before all is measured so."""
+    with silent():
+        for method, case in cases(setting, first, ()):
+            if isinstance(case, InputError) and method.options:
+                given = ", ".join(f"{name}={value!r}" for name, value in method.options.items())
+                raise InputError(f"the method {method.name!r} was given {given}: {case}") from case
 
 
 # ---- what is done ----------------------------------------------------------------------------------------

@@ -15,11 +15,15 @@ from PIL import Image
 from seewhy.errors import InputError, MissingPackageError, SaveError, UnknownNameError, unknown
 from seewhy.evaluate._columns import Column, column, own_metric
 from seewhy.evaluate._drawing import draw
-from seewhy.evaluate._showing import counted, headings, html, rows
+from seewhy.evaluate._showing import counted, headings, html, left_out, plain, rows
+from seewhy.evaluate._shown import apart
 from seewhy.files import write_atomically
 from seewhy.render import figure
 
-FORMAT = "seewhy evaluation 1"
+FORMAT = "seewhy evaluation 2"
+
+ANNOTATED = "the annotated classes"
+"""What is asked of photos where annotations name their classes."""
 
 Measured = dict[str, dict[str, list[float]]]
 """For one photo and target: method -> metric -> sums."""
@@ -54,18 +58,27 @@ class Table:
     """What else was asked, in words: the target, the layer, the seed, options ..."""
     targets: Mapping[str, str] = field(default_factory=dict)
     """Photo -> what was asked of it, in words; grids of four are not among them."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """Photo, or grid of four -> what tells its content from any other's."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
         return tuple(c.title for c in self.columns)
 
-    def __getitem__(self, which: tuple[str, str]) -> float:
+    def __getitem__(self, which: Any) -> float:
+        """One number; the options of a metric may be left out where it is there once."""
+        if not isinstance(which, tuple) or len(which) != 2:
+            raise InputError(
+                f"expected a method and a metric, table[{self.methods[0]!r}, {(*self.metrics, 'insertion')[0]!r}], got "
+                f"{which!r}; table.to_pandas() gives rows and columns"
+            )
         method, metric = which
         if method not in self.methods:
             raise unknown("method in this table", method, self.methods)
-        if metric not in self.metrics:
+        named = [c for c in self.columns if c.title == metric] or [c for c in self.columns if c.name == metric]
+        if len(named) != 1:
             raise unknown("metric in this table", metric, self.metrics)
-        return self._value(method, self.columns[self.metrics.index(metric)])
+        return self._value(method, named[0])
 
     def values(self) -> npt.NDArray[np.float64]:
         """All numbers, (methods, metrics); NaN where nothing was measured."""
@@ -79,30 +92,65 @@ class Table:
         size = f"{counted(len(self.methods), 'method')} x {counted(len(self.columns), 'metric')}"
         return f"<Table of {size} on {counted(self.counted(), 'photo')} by {self.model}>"
 
+    def __str__(self) -> str:
+        better = [c.better for c in self.columns]
+        heads = headings(self.metrics, better, {"higher": "^", "lower": "v", "nearest 0": "0", "neither": ""})
+        return plain(heads, rows(self.values(), self.methods, self.controls, better), [self.caption()])
+
     def _repr_html_(self) -> str:
         better = [c.better for c in self.columns]
-        heads = headings(self.metrics, better, {"higher": "↑", "lower": "↓", "neither": ""})
-        said = f"{counted(self.counted(), 'photo')}, {self.model}; ↑ higher is better, ↓ lower; the best in bold"
-        notes = [said, *(f"{name} was left out: it {why}" for name, why in self.left_out.items())]
+        heads = headings(self.metrics, better, {"higher": "↑", "lower": "↓", "nearest 0": "0", "neither": ""})
+        best = "the best in bold, unless a control is as good"
+        notes = [f"{self.caption('↑', '↓')}; {best}", *left_out(self.left_out)]
         if self.errors:
             notes.append(f"{counted(len(self.errors), 'failure')}: see the table's errors")
         return html(heads, rows(self.values(), self.methods, self.controls, better), notes)
+
+    def about(self) -> str:
+        """What was measured: how many photos by which model, and where annotations said what was explained."""
+        photos = counted(self.counted(), "photo")
+        if self.counted() < len(self.targets):
+            photos = f"{self.counted()} of {counted(len(self.targets), 'photo')}"
+        said = [f"{photos}, {self.model}"]
+        if self.asked.get("target") == ANNOTATED:
+            said.append("explained for the annotated classes")
+        if any(len(found) > 1 for name, found in self.measured.items() if name in self.targets):
+            said.append("a photo of several classes counts once, by their mean")
+        return "; ".join(said)
+
+    def caption(self, up: str = "^", down: str = "v") -> str:
+        """What was measured, and what the signs of the columns mean."""
+        zero = ", 0 nearest to 0" if any(c.better == "nearest 0" for c in self.columns) else ""
+        return f"{self.about()}; {up} higher is better, {down} lower{zero}"
 
     def counted(self) -> int:
         """How many photos were measured, grids of four not counted."""
         return sum(name in self.targets for name in self.measured)
 
-    def merge(self, other: "Table") -> "Table":
-        """This table and one of other photos as one; InputError where they are not of the same things.
+    def merge(self, *others: Any) -> "Table":
+        """This table and those of other photos as one; InputError where they are not of the same things.
 
-        A metric that one of them had to leave out is that of the other's photos alone; `left_out` goes on saying why.
+        A photo is another one where its name or its content is. A metric that one of them had to leave out is that of
+        the other's photos alone; `left_out` goes on saying why.
         """
+        merged = self
+        for other in others:
+            if not isinstance(other, Table):
+                raise InputError(f"expected tables to merge, as seewhy.evaluate gives them, got {other!r:.60}")
+            merged = merged._and(other)
+        return merged
+
+    def _and(self, other: "Table") -> "Table":
         if (found := difference(self, other)) is not None:
             what, one, another = found
             raise InputError(f"tables of different {what} cannot be merged: {one} and {another}")
-        both = sorted(set(self.measured) & set(other.measured))
-        if both:
-            raise InputError(f"photos are in both tables, and would count twice: {', '.join(both[:5])}")
+        other = _apart_from(self, other)
+        if both := sorted(set(self.measured) & set(other.measured)):
+            more = f" and {len(both) - 5} more" if len(both) > 5 else ""
+            raise InputError(
+                f"photos are in both tables, and would count twice: {', '.join(both[:5])}{more}: measure each in one "
+                "of the tables only; of two photos that are all the same, give the paths of two files"
+            )
         columns = together(self.columns, other.columns)
         return replace(
             self,
@@ -111,16 +159,26 @@ class Table:
             left_out=_left_out(self, other, {c.title for c in columns}),
             errors={**self.errors, **other.errors},
             targets={**self.targets, **other.targets},
+            fingerprints={**self.fingerprints, **other.fingerprints},
         )
 
     def _value(self, method: str, column: Column) -> float:
-        found = [
-            of_target[method][column.title]
-            for targets in self.measured.values()
-            for of_target in targets.values()
-            if column.title in of_target.get(method, {})
-        ]
-        return column.metric.compute(np.sum(np.asarray(found, np.float64), axis=0)) if found else float("nan")
+        found = []
+        for name, targets in self.measured.items():
+            here = [one[method][column.title] for one in targets.values() if column.title in one.get(method, {})]
+            if here:
+                found.append(self._of_photo(name, here))
+        return column.metric.compute(np.sum(found, axis=0)) if found else float("nan")
+
+    def _of_photo(self, name: str, found: Sequence[Sequence[float]]) -> npt.NDArray[np.float64]:
+        """The sums of one photo: of several targets their mean, so that a photo weighs no more than another.
+
+        A target of which the metric says nothing, whose sums are 0, is none of them. Each photo in a grid counts.
+        """
+        sums = np.asarray(found, np.float64)
+        total: npt.NDArray[np.float64] = sums.sum(axis=0)
+        counting = int(np.count_nonzero(sums.any(axis=1)))
+        return total / counting if counting and name in self.targets else total
 
     # ---- as others want it -------------------------------------------------------------------------------
 
@@ -160,15 +218,15 @@ class Table:
             "errors": self.errors,
             "asked": self.asked,
             "targets": self.targets,
+            "fingerprints": self.fingerprints,
             "measured": self.measured,
         }
         return json.dumps(kept, indent=1)
 
     def figure(self) -> Image.Image:
         """The table as a picture: in each column the best is dark, the worst is white; controls stand below a line."""
-        title = f"{self.model}, {counted(self.counted(), 'photo')}; the best of each column in bold"
         better = [c.better for c in self.columns]
-        return draw(self.values(), self.methods, self.controls, self.metrics, better, title)
+        return draw(self.values(), self.methods, self.controls, self.metrics, better, self.about())
 
     def save(self, path: str | Path) -> Path:
         """Write .csv, .json or a picture; the file appears whole or not at all. Raises SaveError where it cannot."""
@@ -211,6 +269,31 @@ def together(one: Sequence[Column], other: Sequence[Column]) -> tuple[Column, ..
     return tuple(found.values())
 
 
+def _apart_from(one: Table, other: Table) -> Table:
+    """The other table, with another name for each photo that is called as one here and is another."""
+    names = {
+        name: apart(name, other.fingerprints[name])
+        for name in {**other.measured, **other.targets}
+        if name in {**one.measured, **one.targets}
+        and one.fingerprints.get(name) and other.fingerprints.get(name)
+        and one.fingerprints[name] != other.fingerprints[name]
+    }  # fmt: skip
+    if not names:
+        return other
+
+    def key(words: str) -> str:
+        about = [name for name in names if words == name or words.endswith(f": {name}")]
+        return words.removesuffix(name := max(about, key=len)) + names[name] if about else words
+
+    return replace(
+        other,
+        measured={names.get(name, name): found for name, found in other.measured.items()},
+        errors={key(words): why for words, why in other.errors.items()},
+        targets={names.get(name, name): words for name, words in other.targets.items()},
+        fingerprints={names.get(name, name): one for name, one in other.fingerprints.items()},
+    )
+
+
 def _left_out(one: Table, other: Table, measured: Container[str]) -> dict[str, str]:
     """Why metrics were left out in one of two tables or in both; with how many photos, where others were measured."""
 
@@ -250,6 +333,7 @@ def open_table(path: str | Path, metrics: Sequence[Any] = ()) -> Table:
         return Table(
             kept["model"], tuple(kept["methods"]), tuple(kept["controls"]), columns, kept["measured"],
             kept["left_out"], kept["errors"], kept["asked"], kept["targets"],
+            kept["fingerprints"],
         )  # fmt: skip
     except UnknownNameError as error:
         raise UnknownNameError(

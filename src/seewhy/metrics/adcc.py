@@ -30,7 +30,7 @@ def adcc(*, mean: Literal["photos", "means"] = "photos") -> Metric:
     0.75
     """
     if mean not in ("photos", "means"):
-        raise InputError(f"adcc: expected mean='photos' or mean='means', got {mean!r}")
+        raise InputError(f"expected mean='photos' or mean='means', got {mean!r}")
     return Metric(_parts, partial(_value, mean))
 
 
