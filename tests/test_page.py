@@ -492,7 +492,7 @@ def test_on_the_command_line(runtime, tmp_path, monkeypatch):
     from seewhy.cli import app
 
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny.py").write_text(
+    (tmp_path / "paged.py").write_text(
         "import seewhy, torch\n"
         "def model():\n"
         "    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),\n"
@@ -502,7 +502,7 @@ def test_on_the_command_line(runtime, tmp_path, monkeypatch):
     )
     done = CliRunner().invoke(
         app,
-        ["export", "--model", "python:tiny:model", "--to", "page", "--method", "hires-cam", "--runtime", str(runtime)],
+        ["export", "--model", "python:paged:model", "--to", "page", "--method", "hires-cam", "--runtime", str(runtime)],
     )
     assert done.exit_code == 0, done.output
     settings = json.loads((tmp_path / "page" / "explained.json").read_text(encoding="utf-8"))

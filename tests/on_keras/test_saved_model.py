@@ -39,6 +39,7 @@ def asked(model, images, classes):
     "form", ["subclassed", "nested", "operations", "normalised", "channels first", "turned within", "dict of outputs"]
 )
 def test_however_a_model_is_written(form, tmp_path):
+    keras.utils.clear_session()  # layers are called as in a fresh process
     plain = Plain()
     build, layer = FORMS[form]
     net = plain.fill(build(plain))

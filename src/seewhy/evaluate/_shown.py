@@ -33,9 +33,11 @@ def shown_of(explainer: Explainer, photos: Any) -> list[Shown]:
     if isinstance(photos, np.ndarray) and photos.ndim == 4 and photos.dtype == np.uint8:
         photos = list(photos)  # photos (n, h, w, 3)
     if explainer.adapter.is_batch(explainer.net, photos):
-        n, _ = explainer.adapter.size(explainer.adapter.place(explainer.net, photos))
+        placed = explainer.adapter.place(explainer.net, photos)
+        n, _ = explainer.adapter.size(placed)
+        picture = explainer.adapter.pictures(placed)  # channels first: the same image has one fingerprint everywhere
         listed, nameless = [_part(photos, i, n) for i in range(n)], "input"
-        given = [("", part, _hash(part)) for part in listed]
+        given = [("", part, _hash(picture(i) if is_array(part) else part)) for i, part in enumerate(listed)]
     else:
         listed, nameless = list(photos) if isinstance(photos, list | tuple) else [photos], "photo"
         given = [(_path(one), one, fingerprint(one)) for one in listed]
