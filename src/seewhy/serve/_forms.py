@@ -47,7 +47,7 @@ class V1Request(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     instances: list[Instance | str] = Field(
-        min_length=1, description="Photos: base64, or objects with it.", examples=[[{"b64": PIXEL}]]
+        min_length=1, fail_fast=True, description="Photos: base64, or objects with it.", examples=[[{"b64": PIXEL}]]
     )
     parameters: Parameters = Parameters()
 

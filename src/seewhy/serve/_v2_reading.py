@@ -81,7 +81,9 @@ def _rows(served: Served, form: InferRequest, wanted: Tensor | None, n: int, lim
 def _numbers(tensor: Tensor, kind: str) -> npt.NDArray[Any]:
     """The numbers of a tensor in its shape, flat or nested as they came."""
     try:
-        array = np.asarray(tensor.data)
+        array = np.asarray(tensor.data, object)  # as they are: NumPy would give each string the room of the longest
+        texts = any(isinstance(one, str) for one in array.flat)
+        array = np.asarray("") if texts else np.asarray(tensor.data)
     except ValueError:  # lists of several lengths
         array = np.asarray("")
     kinds = "iuf" if kind == "f" else "iu"

@@ -8,6 +8,8 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
+UPLOAD = "/gradio_api/upload"
+"""Where files are sent; Gradio answers other paths that end in /upload, /gradio_api/run/upload among them."""
 LONGEST = 2**20
 """Bytes of what the page sends beside files: names and numbers."""
 
@@ -19,7 +21,7 @@ class NoAddresses:
         self.app = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"].rstrip("/").endswith("/upload"):
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"].endswith(UPLOAD):
             await self.app(scope, receive, send)
             return
         body = b""

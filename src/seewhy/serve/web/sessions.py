@@ -11,8 +11,10 @@ from pathlib import Path
 
 from seewhy.errors import PhotoError, SeewhyError
 from seewhy.explanation import Explanation
-from seewhy.images import Photo, open_photo
+from seewhy.images import Photo
 from seewhy.look import Look
+from seewhy.serve._limits import Limits
+from seewhy.serve._photos import open_photo
 from seewhy.serve.web.models import Loaded
 from seewhy.stream import reporting
 
@@ -96,11 +98,12 @@ class Session:
 
 
 def _opened(photo: Path) -> Photo:
-    """The photo; where it cannot be read, its name is said, and not where this machine keeps it."""
+    """The photo, within the bounds of the API; where it cannot be read, its name is said, and not where it lies."""
     try:
-        return open_photo(photo)
-    except PhotoError as error:
-        raise PhotoError(str(error).replace(str(photo), photo.name)) from error
+        data = photo.read_bytes()
+    except OSError as error:
+        raise PhotoError(f"{photo.name} is not there any more: choose the photo again") from error
+    return open_photo(data, photo.name, Limits().pixels)
 
 
 class Sessions:
