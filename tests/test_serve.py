@@ -516,3 +516,16 @@ def test_a_web_page_is_mounted_on_the_same_app(models):
 
     with TestClient(create_app(models, page=page)) as client:
         assert client.get("/").text == "hello" and client.get("/v1/models").json() == {"models": ["lite0"]}
+
+
+def test_one_long_text_among_many_costs_no_more_than_it_is(client):
+    data = ["x" * 1_000_000, *[""] * 9_999]  # as an array of text: 37 GiB
+    tensor = {"name": "image", "datatype": "FP32", "shape": [1], "data": data}
+    answer = client.post(INFER, json={"inputs": [tensor]})
+    assert answer.status_code == 400, answer.text
+
+
+def test_of_many_wrong_photos_one_is_named(client):
+    answer = client.post(EXPLAIN, json={"instances": [1] * 50_000})
+    assert answer.status_code == 400 and len(answer.text) < 1000
+    assert "more" not in answer.json()["error"], answer.text
