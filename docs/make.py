@@ -135,7 +135,7 @@ MEASURED = (
 
 
 def evaluation() -> None:
-    """docs/evaluation.csv, .png and .json: every method on the embedded photos; takes a quarter of an hour."""
+    """docs/evaluation.csv and .json: every method on the embedded photos; takes a quarter of an hour."""
     from inspect import signature
 
     import seewhy
@@ -150,8 +150,30 @@ def evaluation() -> None:
     state = DOCS / "evaluation.json"  # where it was interrupted it goes on
     metrics = [(name, STEPS.get(name, {})) for name in MEASURED]
     table = seewhy.evaluate(seewhy.load("lite0"), photos, methods=methods, metrics=metrics, state=state)
-    table.save(DOCS / "evaluation.png")
     table.save(DOCS / "evaluation.csv")
+
+
+def evaluation_picture() -> None:
+    """docs/evaluation.png: the numbers of docs/evaluation.csv, as the figure of the table shows them."""
+    import csv
+
+    import numpy as np
+
+    from seewhy.evaluate._columns import column
+    from seewhy.evaluate._controls import CONTROLS
+    from seewhy.evaluate._drawing import draw
+    from seewhy.photos import FILES
+    from seewhy.render import figure
+
+    with (DOCS / "evaluation.csv").open(encoding="utf-8") as file:
+        (_, *titles), *rows = csv.reader(file)
+    columns = [column((name, STEPS.get(name, {}))) for name in MEASURED]
+    if titles != [c.title for c in columns]:
+        raise SystemExit("docs/evaluation.csv has other metrics: measure anew, python docs/make.py evaluation")
+    values = np.asarray([[float(number or "nan") for number in numbers] for _, *numbers in rows])
+    methods, better = [name for name, *_ in rows], [c.better for c in columns]
+    drawn = draw(values, methods, CONTROLS, titles, better, f"{len(FILES)} photos, lite0")
+    figure.save(drawn, DOCS / "evaluation.png")
 
 
 def web_pictures() -> None:
@@ -311,6 +333,7 @@ if __name__ == "__main__":
     (DOCS / "cli.md").write_text(cli_page(), encoding="utf-8")
     if "evaluation" in sys.argv:
         evaluation()
+    evaluation_picture()
     if "exports" in sys.argv:  # takes some minutes
         from exports import measure
 

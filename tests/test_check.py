@@ -17,6 +17,7 @@ import seewhy
 from seewhy import cli
 from seewhy.evaluate import _findings
 from seewhy.evaluate._alike import agreement, along_border, edges, moved, noisy, on_grid, unmoved
+from seewhy.render import figure
 from seewhy.types import method
 
 NAMES = ["randomisation", "noise", "shift", "agreement", "saturation", "blank", "border"]
@@ -284,6 +285,36 @@ def test_words_and_pictures(photos, tmp_path):
     assert found.save(tmp_path / "check.png").exists()
     with pytest.raises(seewhy.SeewhyError, match="did you mean 'noise'"):
         found["nose"]
+
+
+def test_the_picture_says_what_its_numbers_are(photos, monkeypatch):
+    drawn = {}
+    whole = figure.panels
+    monkeypatch.setattr(figure, "panels", lambda *given, **options: drawn.update(options) or whole(*given, **options))
+    found = seewhy.check(planted.net(), photos[:1])
+    said = found.figure()
+    assert "target's probability" in drawn["title"] and "Spearman's rank correlation" in drawn["title"]
+    agreed = {**found["agreement"].details}
+    captions = dict(caption.split(": ") for caption, _ in found.others)
+    assert agreed and all(captions[name] == _findings.number(value) for name, value in agreed.items())
+    assert whole([said], [""], title="x").height > whole([said], [""]).height
+    seewhy.check(planted.net(), photos[:1], method=blank).figure()
+    assert "correlation" not in drawn["title"]  # a blank map is like no other, and has no numbers
+
+
+def test_no_zero_has_a_sign():
+    assert [_findings.number(value) for value in (-0.0, -0.004, 0.004, -0.006, 1)] == [
+        "0.00", "0.00", "0.00", "-0.01", "1.00"
+    ]  # fmt: skip
+    assert str(_findings.randomisation("m", {}, [-0.001], -0.001, 0, 0)).startswith("randomisation: passed 0.00. ")
+
+
+def test_random_cam_is_not_held_against_itself(photos):
+    own, other = (seewhy.check(planted.net(), photos[:1], method=name) for name in ("random-cam", "grad-cam"))
+    for name in ("randomisation", "agreement"):
+        assert "random-cam" not in own[name].references and "random-cam" in other[name].references
+    # no better than itself: that is still no agreement
+    assert _findings.agreement("random-cam", {"grad-cam": 0.6}, [], 0.6, 0.1).verdict == "doubtful"
 
 
 # ---- the parts -------------------------------------------------------------------------------------------

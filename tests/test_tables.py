@@ -11,6 +11,7 @@ from PIL import Image
 import nets
 import seewhy
 from seewhy.evaluate._columns import column
+from seewhy.evaluate._drawing import CELL, MARGIN, draw, legend
 from seewhy.evaluate.table import Table, open_table, together
 from seewhy.measure import mean_of
 from seewhy.metrics.average_drop import average_drop
@@ -271,3 +272,34 @@ def test_a_table_is_printed_with_its_numbers_and_controls_never_win():
     sums = {name: {"parameter-randomisation": [value, 1.0]} for name, value in (("a", -0.9), ("b", 0.1), ("c", 0.5))}
     signed = Table("net", ("a", "b", "c"), (), tuple(columns), {"a.jpg": {"cat": sums}})
     assert Cells(signed._repr_html_()).marked["b"] == ["0.1"] and "0 nearest to 0" in signed.caption()
+
+
+# ---- the picture -----------------------------------------------------------------------------------------
+
+
+def test_headings_stand_over_their_columns_and_inside_the_picture():
+    names = ["complexity", "parameter-randomisation", "road (order=a-long-option-of-ones-own, steps=20)", "e"]
+    values = np.asarray([[0.0, 1, 2, 3], [3, 2, 1, 0]])
+    drawn = np.asarray(draw(values, ["a-method-with-a-long-name " * 3, "b"], [], names, ["nearest 0"] * 4, "2 photos"))
+    ink = (drawn < 160).all(axis=2)
+    assert not ink[:4].any() and not ink[-4:].any() and not ink[:, :4].any() and not ink[:, -4:].any()
+    assert ink.any(axis=1).argmax() < 2 * MARGIN  # no blank strip
+    across = np.flatnonzero((np.ptp(drawn.astype(int), axis=2) > 20).any(axis=0))  # the shaded cells
+    start = int(across[0])
+    assert abs(int(across[-1]) + 1 - start - 4 * CELL[0]) <= 2
+    top = int(np.flatnonzero((np.ptp(drawn.astype(int), axis=2) > 20).any(axis=1))[0])
+    heads = ink[: top - 1]
+    assert not heads[:, : start - 2].any()
+    for j in range(4):
+        here = heads[:, start + j * CELL[0] : start + (j + 1) * CELL[0]]
+        found = np.flatnonzero(here.any(axis=0))
+        assert abs((found[0] + found[-1]) / 2 - CELL[0] / 2) < 4  # in the middle of its column
+        assert found[0] > 2 and found[-1] < CELL[0] - 3
+
+
+def test_the_picture_says_how_its_shades_are_read():
+    shaded, plain = np.asarray([[0.0], [1.0]]), np.asarray([[np.nan], [np.nan]])
+    first, shading, bold = legend("2 photos, net", shaded, shaded == 1)
+    assert first == "2 photos, net" and "relative within the column" in shading
+    assert shading.index("worst") < shading.index("best") and "unless a control" in bold
+    assert len(legend("2 photos, net", shaded, shaded > 1)) == 2 and legend("", plain, plain == 1) == []

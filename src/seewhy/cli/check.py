@@ -26,6 +26,7 @@ from seewhy.cli._options import (
 from seewhy.cli._paths import Paths
 from seewhy.cli._photos import say_costs, stdout_for_results_only
 from seewhy.cli._wanted import wanted_target
+from seewhy.evaluate._findings import number
 from seewhy.evaluate.check import Check
 from seewhy.images import open_photo
 
@@ -82,10 +83,10 @@ def _print(photo: str, found: Check) -> None:
     for heading in ("", "", "number", "held against"):
         table.add_column(heading)
     for finding in found:
-        against = ", ".join(f"{name} {value:.2f}" for name, value in finding.references.items() if value == value)
-        number = "" if finding.value is None else f"{finding.value:.2f}"
+        against = ", ".join(f"{name} {number(value)}" for name, value in finding.references.items() if value == value)
+        value = "" if finding.value is None else number(finding.value)
         verdict = f"[{COLOURS[finding.verdict]}]{finding.verdict}"
-        table.add_row(f"  {finding.name}", verdict, number, escape(against))
+        table.add_row(f"  {finding.name}", verdict, value, escape(against))
     console.print(table)
     for finding in found:
         console.print(f"  {finding.name}: {escape(finding.sentence)}")

@@ -2,20 +2,28 @@
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from seewhy.measure import Better
+from seewhy.render.text import Font, font, line_height, wrap, write
 
 ARROWS = {"higher": "higher is better", "lower": "lower is better", "nearest 0": "nearest 0 is best", "neither": ""}
 
 ROUNDING = 1e-5
 """Numbers of a column that are nearer to each other than this share of them are equal."""
 
-CELL = (0.95, 0.34)
-"""Inches of a cell, across and down."""
+DPI = 110
+CELL = (126, 37)
+"""Pixels of a cell, across and down."""
+MARGIN = 12
+NARROWEST = 420
+"""Pixels across, so that what is said below a small table has room."""
+HEADS, NAMES, NOTES = 8.5, 9.5, 9
+"""Points of the letters over the columns, before the rows, and below."""
 
 
 def shades(values: npt.NDArray[np.float64], better: Sequence[Better]) -> npt.NDArray[np.float64]:
@@ -68,28 +76,68 @@ def draw(
     colours = colormaps["YlGn"](np.nan_to_num(good, nan=0.0) * 0.75)
     colours[np.isnan(good)] = 1.0
 
-    left, right, top, below = 2.1, 1.3, 1.75, 0.4 if title else 0.15  # inches round the cells
+    # all in pixels: the room round the cells is that of the words which stand there
+    names = [f"{name} (control)" if name in controls else name for name in rows]
+    heads = [heading(name, way) for name, way in zip(columns, better, strict=True)]
+    left = MARGIN + round(max((_face(NAMES).getlength(name) for name in names), default=0)) + MARGIN
     across, down = CELL[0] * len(columns), CELL[1] * len(rows)
-    wide, high = left + across + right, top + down + below
-    sheet = Figure(figsize=(wide, high), dpi=110)
+    wide = max(left + across + MARGIN, NARROWEST)
+    said = wrap("\n".join(legend(title, good, best)), _face(NOTES), wide - 2 * MARGIN)
+    line = line_height(_face(HEADS))
+    top = MARGIN + line * max((len(head) for head in heads), default=0) + MARGIN // 2
+    high = top + down + MARGIN + line_height(_face(NOTES)) * len(said) + MARGIN
+
+    sheet = Figure(figsize=(wide / DPI, high / DPI), dpi=DPI)
     canvas = FigureCanvasAgg(sheet)
-    axes = sheet.add_axes((left / wide, below / high, across / wide, down / high))
-    sheet.text(left / wide, 0.12 / high, title, fontsize=9)
+    axes = sheet.add_axes((left / wide, 1 - (top + down) / high, across / wide, down / high))
     axes.imshow(colours, aspect="auto")
     for i in range(len(rows)):
         for j in range(len(columns)):
             number = "" if np.isnan(values[i, j]) else f"{values[i, j]:.3g}"
             axes.text(j, i, number, ha="center", va="center", fontsize=9, weight="bold" if best[i, j] else "normal")
-    titles = [f"{name}\n{ARROWS[way]}" for name, way in zip(columns, better, strict=True)]
-    axes.set_xticks(range(len(columns)), titles, rotation=40, ha="left", fontsize=8.5)
-    names = [f"{name} (control)" if name in controls else name for name in rows]
-    axes.set_yticks(range(len(rows)), names, fontsize=9.5)
-    axes.xaxis.tick_top()
-    axes.tick_params(length=0)
     if 0 < len(controls) < len(rows):
         axes.axhline(len(rows) - len([n for n in rows if n in controls]) - 0.5, color="black", linewidth=1.2)
-    for side in axes.spines.values():
-        side.set_visible(False)
+    axes.set_axis_off()
+    drawn = _drawn(canvas)
+    for j, head in enumerate(heads):
+        write(drawn, head, _face(HEADS), left + (j + 0.5) * CELL[0], top - MARGIN // 2 - line * len(head), "black")
+    pen = ImageDraw.Draw(drawn)
+    for i, name in enumerate(names):
+        pen.text((left - MARGIN, top + (i + 0.5) * CELL[1]), name, "black", _face(NAMES), anchor="rm")
+    for i, words in enumerate(said):
+        y = top + down + MARGIN + i * line_height(_face(NOTES))
+        pen.text((MARGIN, y), words, "black", _face(NOTES), anchor="la")
+    return drawn
+
+
+def heading(name: str, way: Better) -> list[str]:
+    """What stands over a column, in lines that are no wider than it.
+
+    >>> heading("parameter-randomisation", "nearest 0")
+    ['parameter-', 'randomisation', 'nearest 0 is best']
+    """
+    return wrap(f"{name}\n{ARROWS[way]}".rstrip(), _face(HEADS), CELL[0] - MARGIN)
+
+
+def legend(title: str, good: npt.NDArray[np.float64], best: npt.NDArray[np.bool_]) -> list[str]:
+    """What stands below the table: what was measured, and what shades and bold numbers mean where there are any.
+
+    >>> legend("2 photos, net", np.asarray([[np.nan]]), np.asarray([[False]]))
+    ['2 photos, net']
+    """
+    said = [title] if title else []
+    if np.isfinite(good).any():
+        said.append("Shading: from the column's worst number (pale) to its best (dark), relative within the column.")
+    if best.any():
+        said.append("Bold: the column's best, unless a control is as good.")
+    return said
+
+
+def _face(points: float) -> Font:
+    return font(round(points * DPI / 72))
+
+
+def _drawn(canvas: Any) -> Image.Image:
     file = io.BytesIO()
-    canvas.print_png(file)  # type: ignore[no-untyped-call]  # matplotlib leaves it without types
+    canvas.print_png(file)
     return Image.open(file).convert("RGB")

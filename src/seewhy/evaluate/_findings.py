@@ -19,6 +19,7 @@ SLOPE = (0.05, 0.001)
 FRAME = (0.5, 0.8)
 """How far from an even map (0) to a mere frame (1): passed up to the first, failed above the second."""
 SURE = 0.99
+CONTROL = "random-cam"
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,17 @@ class Finding:
     """The numbers that the value was made of."""
 
     def __str__(self) -> str:
-        number = "" if self.value is None else f" {self.value:.2f}"
-        return f"{self.name}: {self.verdict}{number}. {self.sentence}"
+        said = "" if self.value is None else f" {number(self.value)}"
+        return f"{self.name}: {self.verdict}{said}. {self.sentence}"
+
+
+def number(value: float) -> str:
+    """With two decimals, and no sign where these are 0.
+
+    >>> number(-0.001), number(-0.005001)
+    ('0.00', '-0.01')
+    """
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def nothing(name: str, why: str) -> Finding:
@@ -64,7 +74,8 @@ def randomisation(
         sentence += f" It turned blank in {blanks} of {len(whole)} draws, which counts as 0."
     if unfit:
         sentence += f" {unfit} of {len(stages) + unfit} shuffled models gave no finite scores, and do not count."
-    references = {"a map that depends on the weights": 0.0, "an edge detector": 1.0, "random-cam": by_chance}
+    references = {"a map that depends on the weights": 0.0, "an edge detector": 1.0}
+    references |= _control(method, by_chance)
     return Finding("randomisation", value, references, verdict, sentence, stages)
 
 
@@ -104,7 +115,7 @@ def agreement(method: str, peers: Mapping[str, float], same: Sequence[str], by_c
     }[verdict]
     if by_chance >= AGREES[0]:
         sentence += " Maps drawn by chance agree as well: all that is active at the layer lies in one place."
-    references = {"the same map": 1.0, "random-cam": by_chance, "an edge detector": edges}
+    references = {"the same map": 1.0, **_control(method, by_chance), "an edge detector": edges}
     return Finding("agreement", value, references, verdict, sentence, peers)
 
 
@@ -155,6 +166,11 @@ def border(found: tuple[float, float] | None) -> Finding:
         "failed": "The evidence lies along the border on three sides or more: it shows the padding, not the photo.",
     }[verdict]
     return Finding("border", density, {"an even map": 1.0, "a mere frame": frame}, verdict, sentence)
+
+
+def _control(method: str, by_chance: float) -> dict[str, float]:
+    """What RandomCAM gets, as a reference of others: it is not held against itself."""
+    return {} if method == CONTROL else {CONTROL: by_chance}
 
 
 def _low(value: float, limits: tuple[float, float]) -> Verdict:

@@ -11,6 +11,7 @@ from array_api_compat import array_namespace
 from seewhy.catalog import NamedMethod
 from seewhy.compare import Asked, Comparer, named
 from seewhy.errors import InputError, LayerError, OutputError
+from seewhy.evaluate._findings import CONTROL
 from seewhy.evaluate._passes import asked_of_copy, drawn_anew, same_again, with_images
 from seewhy.explain import Explainer
 from seewhy.explanation import Explanation
@@ -101,7 +102,7 @@ def subject(model: Any, image: Any, target: Any, asked: Asked, layer: Any, ways:
 
 
 def _controls() -> list[NamedMethod]:
-    return named([("random-cam", {"seed": seed}) for seed in range(CONTROLS)])
+    return named([(CONTROL, {"seed": seed}) for seed in range(CONTROLS)])
 
 
 @method(paper="", gradients=True)

@@ -12,7 +12,7 @@ from seewhy.carried import refuse_own
 from seewhy.errors import InputError, unknown
 from seewhy.evaluate import _findings
 from seewhy.evaluate._alike import agreement, along_border, edges, moved, noisy, unmoved
-from seewhy.evaluate._findings import Finding, Verdict, mean, nothing
+from seewhy.evaluate._findings import Finding, Verdict, mean, nothing, number
 from seewhy.evaluate._subject import Subject, evidence, probabilities, subject
 from seewhy.explanation import Explanation
 from seewhy.maps import upsample
@@ -106,7 +106,21 @@ class Check:
         """The checked map beside what it was held against; options are those of `Explanation.overlay`."""
         one = self.explanation
         shown = [(f"{one.method}: {one.caption(0, 0)}", one), *self.others]
-        return figure.panels([e.overlay(**options) for _, e in shown], [caption for caption, _ in shown], columns=4)
+        pictures, captions = [e.overlay(**options) for _, e in shown], [caption for caption, _ in shown]
+        return figure.panels(pictures, captions, columns=4, title=self._title())
+
+    def _title(self) -> str:
+        """What stands over the figure: what its panels and the numbers in their captions are."""
+        sure = " (in brackets the target's probability)" if probabilities(self.explanation) else ""
+        said = f"First the map that is checked{sure}"
+        if not self.others:
+            return f"{said}."
+        if is_even(evidence(self.explanation)):
+            return f"{said}, then what it is held against."
+        return (
+            f"{said}, then what it is held against. The number after a colon is how alike that map and the first one "
+            "are, Spearman's rank correlation: 1 the same order of places, 0 nothing in common; a blank map has 0."
+        )
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write the figure; it appears whole or not at all. Raises SaveError where it cannot be written."""
@@ -157,15 +171,23 @@ def check(
     this = subject(model, image, target, (method, options), layer, ways)
     found = evidence(this.main)
     still = [_saturation(this), _blank(this)]
-    peers: Shown = list(this.peers.items())
     if is_even(found):  # blank, or the same everywhere
         names = ("randomisation", "noise", "shift", "agreement", "border")
         first, second, third, fourth, fifth = (nothing(name, "There is no map to measure.") for name in names)
-        return Check((first, second, third, fourth, *still, fifth), this.main, tuple(peers))
+        return Check((first, second, third, fourth, *still, fifth), this.main, tuple(this.peers.items()))
     randomisation, shuffled = _randomisation(this, seed)
     noise, shift = _stability(this, seed)
     findings = (randomisation, noise, shift, _agreement(this), *still, _findings.border(along_border(found)))
-    return Check(findings, this.main, (*peers, *shuffled))
+    return Check(findings, this.main, (*_peers(this), *shuffled))
+
+
+def _peers(this: Subject) -> Shown:
+    """The other methods, each with how alike its map is."""
+    found = evidence(this.main)
+    alike = {name: agreement(found, evidence(part)) for name, part in this.peers.items()}
+    return [
+        (name if np.isnan(alike[name]) else f"{name}: {number(alike[name])}", part) for name, part in this.peers.items()
+    ]
 
 
 def _randomisation(this: Subject, seed: int) -> tuple[Finding, Shown]:
@@ -192,7 +214,7 @@ def _randomisation(this: Subject, seed: int) -> tuple[Finding, Shown]:
             chance += controls
             blanks += bool(found[0].blank[0, 0])
         if draw == 0:
-            shown.append((f"{share:.0%} of the layers shuffled: {kept:.2f}", found[0]))
+            shown.append((f"{share:.0%} of the layers shuffled: {number(kept)}", found[0]))
     unfit = len(STAGES) - len(stages)
     return _findings.randomisation(this.method.name, stages, whole, mean(chance), blanks, unfit), shown
 

@@ -224,7 +224,7 @@ class Table:
         return json.dumps(kept, indent=1)
 
     def figure(self) -> Image.Image:
-        """The table as a picture: in each column the best is dark, the worst is white; controls stand below a line."""
+        """The table as a picture: in each column the best is dark, the worst is pale; controls stand below a line."""
         better = [c.better for c in self.columns]
         return draw(self.values(), self.methods, self.controls, self.metrics, better, self.about())
 

@@ -18,12 +18,17 @@ _MOST_LINES = 12
 
 
 def panels(
-    images: Sequence[Image.Image], captions: Sequence[str], *, columns: int | None = None, cell: int = 448
+    images: Sequence[Image.Image],
+    captions: Sequence[str],
+    *,
+    columns: int | None = None,
+    cell: int = 448,
+    title: str = "",
 ) -> Image.Image:
     """A white sheet of pictures in a grid, each fitted into a square of `cell` pixels, with its caption below.
 
     Captions are wrapped, and cut, with an ellipsis, only beyond twelve lines. Without `columns`, three pictures
-    stand side by side, and more in a grid about as wide as it is high.
+    stand side by side, and more in a grid about as wide as it is high. A title stands over all of them.
 
     Raises InputError where images and captions differ in number, or there is nothing to show.
 
@@ -50,9 +55,12 @@ def panels(
     below = [max(len(lines[i]) for i in row) * line_height(face) for row in rows]
 
     width = columns * cell + (columns + 1) * gap
-    height = gap + sum(tallest) + sum(below) + len(rows) * (gap // 2 + gap)
+    head = wrap(title, face, width - 2 * gap)
+    over = len(head) * line_height(face) + gap if head else 0
+    height = over + gap + sum(tallest) + sum(below) + len(rows) * (gap // 2 + gap)
     sheet = Image.new("RGB", (width, height), "white")
-    y = gap
+    write(sheet, head, face, width / 2, gap, "black")
+    y = over + gap
     for number, row in enumerate(rows):
         bottom = y + tallest[number]
         for column, i in enumerate(row):
