@@ -72,7 +72,7 @@ def with_a_page() -> None:
             yield b"beat"
             await asyncio.sleep(0.1)
 
-    def page(app, models):
+    def page(app, models, limits):
         app.add_route("/page", lambda request: StreamingResponse(endless()))
 
     run(create_app(Models({"slow": slow()}), page=page), "127.0.0.1", 0, Limits())

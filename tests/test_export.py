@@ -546,3 +546,8 @@ def test_the_command_exports_and_the_others_take_the_file(folder, photographed, 
     assert "exported" in done.stdout and "4 x 30 x 30" in done.stdout
     done = run(app, ["explain", str(coffee), "--model", "file:tiny.onnx", "--method", "grad-cam"])
     assert "carries its own explanation, by layer-cam" in str(done.exception)
+
+
+def test_maps_of_nan_are_no_likeness():
+    ones = np.ones((1, 1, 2, 2))
+    assert _agree.apart(ones, ones) == 0 and _agree.apart(ones * np.nan, ones) == float("inf")

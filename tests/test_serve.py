@@ -510,8 +510,8 @@ def test_a_web_page_is_mounted_on_the_same_app(models):
     from starlette.responses import PlainTextResponse
     from starlette.routing import Route
 
-    def page(app, given):
-        assert given is models
+    def page(app, given, limits):
+        assert given is models and limits == Limits()
         app.mount("/", Starlette(routes=[Route("/", lambda request: PlainTextResponse("hello"))]))
 
     with TestClient(create_app(models, page=page)) as client:

@@ -154,3 +154,12 @@ def test_what_waits_when_it_is_closed_is_finished():
         return await first, await second
 
     assert running(work, scenario) == ([0], [4])
+
+
+def test_a_wrong_number_of_results_is_told_and_the_thread_lives_on():
+    async def scenario(batches):
+        with pytest.raises(RuntimeError, match="0 results for 1 items"):
+            await batches("short", [1])
+        return await batches("a", [2])
+
+    assert running(lambda key, items: [] if key == "short" else list(items), scenario) == [2]

@@ -83,6 +83,38 @@ def test_a_file_that_is_no_photo_is_told_by_its_name_alone(small, photo, tmp_pat
     assert again.views[0].photo.name == "cat.png" and again.views[0].photo.path is None
 
 
+def test_a_photo_past_the_bounds_is_not_decoded(small, photo, tmp_path):
+    from PIL import Image
+
+    with Image.open(photo) as image:
+        pixels = image.width * image.height
+        image.convert("RGB").save(eps := tmp_path / "drawn.png", "EPS")
+    with pytest.raises(PhotoError, match=r"^cat\.png is too large"):
+        Session(pixels - 1).ask(small, photo, wish())
+    assert Session(pixels).ask(small, photo, wish())
+    with pytest.raises(PhotoError, match=r"^drawn\.png"):  # Pillow would run another program for it
+        Session().ask(small, eps, wish())
+
+
+def test_the_same_wish_does_not_end_a_long_run(small, photo, monkeypatch):
+    started, runs = threading.Event(), []
+
+    def slow(capture):
+        runs.append(None)
+        for _ in run(20, 1, lambda part: threading.Event().wait(0.02), "slowly"):
+            started.set()
+        return capture.activations[:, :1]
+
+    monkeypatch.setattr(catalog, "get", lambda kind, name, get=catalog.get: slow if name == "slow" else get(kind, name))
+    session, found = Session(), []
+    thread = threading.Thread(target=lambda: found.append(session.ask(small, photo, wish(0, methods=("slow",)))))
+    thread.start()
+    assert started.wait(20)
+    again = session.ask(small, photo, wish(0, methods=("slow",)))  # as a download does
+    thread.join(20)
+    assert found == [again] and len(runs) == 1
+
+
 def test_a_new_wish_ends_a_long_run(small, photo, monkeypatch):
     started = threading.Event()
 
@@ -259,7 +291,7 @@ from fastapi.testclient import TestClient
 from seewhy.serve._models import Models
 from seewhy.serve.web import mount
 
-app = mount(FastAPI(), Models({"ours": seewhy.load("lite0")}, ["grad-cam", "layer-cam"]), "/web")
+app = mount(FastAPI(), Models({"ours": seewhy.load("lite0")}, ["grad-cam", "layer-cam"]))
 with TestClient(app) as client:
     config = client.get("/web/config").json()
     props = {part["props"].get("elem_id"): part["props"] for part in config["components"]}

@@ -3,6 +3,7 @@
 import json
 from ast import literal_eval
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -169,3 +170,15 @@ def _split(given: str, at: str) -> Iterator[str]:
             continue
         part += character
     yield part.strip()
+
+
+def is_this_machine(host: str) -> bool:
+    """Is this an address that only this machine reaches?
+
+    >>> is_this_machine("127.0.0.1"), is_this_machine("localhost"), is_this_machine("0.0.0.0")
+    (True, True, False)
+    """
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -2,14 +2,13 @@
 
 import os
 from importlib.util import find_spec
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from seewhy.cli import _report
-from seewhy.cli._options import Device, Trust
+from seewhy.cli._options import Device, Trust, is_this_machine
 from seewhy.errors import InputError, MissingPackageError
 
 TOKEN = "SEEWHY_TOKEN"
@@ -53,7 +52,7 @@ def serve(
     if missing:
         raise MissingPackageError(f'seewhy serve needs {", ".join(missing)}: pip install "seewhy[serve]"')
     token = read_token(token_file)
-    if token is None and not _is_local(host):
+    if token is None and not is_this_machine(host):
         _report.note(f"anybody who reaches {host} may ask this server: set {TOKEN} or --token-file")
 
     from seewhy.serve import _run
@@ -108,10 +107,3 @@ def _page(no_web: bool, token: str | None) -> Any:
     from seewhy.serve.web import mount  # here, for it takes long to import
 
     return mount
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

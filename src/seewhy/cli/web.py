@@ -1,12 +1,11 @@
 """seewhy web: a page to drop photos on."""
 
-from ipaddress import ip_address
 from typing import Annotated
 
 import typer
 
 from seewhy.cli import _report
-from seewhy.cli._options import Device
+from seewhy.cli._options import Device, is_this_machine
 
 
 def web(
@@ -34,21 +33,9 @@ def web(
     from seewhy.serve.web import AnyModel, launch  # here, for it takes long to import
 
     specs = model or ["lite0"]
-    is_open = _is_this_machine(host) if any_model is None else any_model
+    is_open = is_this_machine(host) if any_model is None else any_model
     shelf = AnyModel(specs, is_open=is_open, device=device, most=max(2, len(specs)))
     page, address = launch(shelf, host=host, port=port, show=show, wait=False)
     console = _report.out()
     console.print(f"seewhy web: {address}  (stop it with Ctrl+C)")
     page.block_thread()
-
-
-def _is_this_machine(host: str) -> bool:
-    """Is this an address that only this machine reaches?
-
-    >>> _is_this_machine("127.0.0.1"), _is_this_machine("localhost"), _is_this_machine("0.0.0.0")
-    (True, True, False)
-    """
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -103,6 +103,8 @@ def _rounding(explainer: Explainer, batch: Any, wanted: Rows) -> float:
 def _share(difference: Maps, of: Maps) -> float:
     axes = tuple(range(2 if of.ndim > 2 else 1, of.ndim))
     most, size = abs(difference).max(axis=axes), abs(of).max(axis=axes)
+    if not np.isfinite(most).all():
+        return float("inf")
     return float(np.where(most > 0, most / np.where(size > 0, size, np.finfo(np.float64).tiny), 0).max(initial=0))
 
 

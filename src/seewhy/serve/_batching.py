@@ -91,7 +91,10 @@ class Batches(Generic[ItemT, ResultT]):
 
     def _results(self, batch: list[_Job[ItemT, ResultT]]) -> Sequence[ResultT | Exception]:
         try:
-            return self._run(batch[0].key, [job.item for job in batch])
+            results = self._run(batch[0].key, [job.item for job in batch])
+            if len(results) != len(batch):
+                raise RuntimeError(f"{len(results)} results for {len(batch)} items")
+            return results
         except Exception as error:  # the thread lives on, whatever it was
             return [error] * len(batch)
 

@@ -25,6 +25,7 @@ class Parameters(Strict):
     targets: list[Class] | None = Field(
         default=None,
         min_length=1,
+        fail_fast=True,
         description="Classes by index or name; without it, the best.",
     )
     top: int | None = Field(default=None, ge=1, le=1000, description="In place of targets: the best classes, as many.")
@@ -38,7 +39,9 @@ class Instance(Strict):
     """One photo."""
 
     b64: str = Field(description="The bytes of a JPEG, PNG, WebP, TIFF, BMP or GIF file, in base64.", examples=[PIXEL])
-    targets: list[Class] | None = Field(default=None, min_length=1, description="In place of the request's.")
+    targets: list[Class] | None = Field(
+        default=None, min_length=1, fail_fast=True, description="In place of the request's."
+    )
 
 
 class V1Request(BaseModel):

@@ -32,12 +32,12 @@ def create_app(
     limits: Limits | None = None,
     *,
     token: str | None = None,
-    page: Callable[[FastAPI, Models], object] | None = None,
+    page: Callable[[FastAPI, Models, Limits], object] | None = None,
 ) -> FastAPI:
     """The ASGI app that serves these models, and no others.
 
-    `token`: what clients have to send as `Authorization: Bearer TOKEN`. `page` is called with the app and the models,
-    to mount a web page on it.
+    `token`: what clients have to send as `Authorization: Bearer TOKEN`. `page` is called with the app, the models and
+    the limits, to mount a web page on it.
 
     >>> from seewhy.models import load
     >>> app = create_app(Models({"lite0": load("lite0")}), Limits(batch=8))
@@ -84,7 +84,7 @@ def create_app(
     app.state.service, app.state.page = service, page is not None
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     if page is not None:
-        page(app, models)
+        page(app, models, limits)
     return app
 
 

@@ -12,22 +12,23 @@ from typing import Any
 
 from seewhy.errors import MissingPackageError, SeewhyError
 from seewhy.photos import FILES, embedded_photo
+from seewhy.serve._limits import Limits
 from seewhy.serve._models import Models
 from seewhy.serve.web.guard import NoAddresses
-from seewhy.serve.web.models import AnyModel, Served, Shelf
+from seewhy.serve.web.models import Allowed, AnyModel, Shelf
 from seewhy.serve.web.sessions import Sessions
 
-__all__ = ["AnyModel", "Served", "Shelf", "create_page", "launch", "mount"]
+__all__ = ["Allowed", "AnyModel", "Shelf", "create_page", "launch", "mount"]
 
-UPLOAD = "32mb"
-"""The largest file that the page takes."""
+LIMITS = Limits(body=32_000_000, pixels=100_000_000)
+"""The largest file and photo that the page takes where nobody says otherwise."""
 REMEMBERED = 200
 """Of how many visitors Gradio keeps what it showed them, for the hour in which they may come back."""
 _LOOK = {"footer_links": [], "run_history": False, "ssr_mode": False, "pwa": False, "enable_monitoring": False}
 """What Gradio shall leave away: links to elsewhere, and all that is kept of what visitors did."""
 
 
-def create_page(shelf: Shelf, *, visitors: int = 16) -> Any:
+def create_page(shelf: Shelf, limits: Limits = LIMITS, *, visitors: int = 16) -> Any:
     """The page as Gradio's Blocks; of more than `visitors` at once, the passes of those who left longest are dropped.
 
     Raises MissingPackageError where Gradio is not installed, and what loading the first model raises.
@@ -35,7 +36,7 @@ def create_page(shelf: Shelf, *, visitors: int = 16) -> Any:
     _need_gradio()
     from seewhy.serve.web.page import build
 
-    return build(shelf, Sessions(visitors), _examples(), _in_words)
+    return build(shelf, Sessions(visitors, limits.pixels), _examples(), _in_words)
 
 
 def launch(
@@ -51,7 +52,7 @@ def launch(
     try:
         _, address, _ = page.queue(max_size=64).launch(
             server_name=host, server_port=port, inbrowser=show, quiet=True, prevent_thread_lock=True,
-            share=False, max_file_size=UPLOAD, state_session_capacity=REMEMBERED, app_kwargs=_guarded(),
+            share=False, max_file_size=LIMITS.body, state_session_capacity=REMEMBERED, app_kwargs=_guarded(),
             **_LOOK, **_style(),
         )  # fmt: skip
     except OSError as error:
@@ -61,9 +62,9 @@ def launch(
     return page, address
 
 
-def mount(app: Any, models: Models, path: str = "/web") -> Any:
+def mount(app: Any, models: Models, limits: Limits = LIMITS, path: str = "/web") -> Any:
     """Put the page on an app of FastAPI, for the models of its allow-list and no others; returns the app."""
-    page = create_page(Served(models))
+    page = create_page(Allowed(models), limits)
     import gradio
     from starlette.responses import RedirectResponse
     from starlette.routing import Route
@@ -75,7 +76,7 @@ def mount(app: Any, models: Models, path: str = "/web") -> Any:
     page.state_session_capacity = REMEMBERED
     page.has_launched = True  # from then on Gradio lets only those files through that were uploaded to it
     return gradio.mount_gradio_app(
-        app, page.queue(max_size=64), path=path, root_path=path, max_file_size=UPLOAD, show_error=False,
+        app, page.queue(max_size=64), path=path, root_path=path, max_file_size=limits.body, show_error=False,
         app_kwargs=_guarded(), **_LOOK, **_style(),
     )  # fmt: skip
 

@@ -101,7 +101,8 @@ class Handlers:
             wish = _wish(chosen, method, other, layer)
             found = self._explained(self.shelf.get(spec), path, wish, request)
             look = {"colormap": colours, "opacity": opacity}
-            file = self.sessions.of(_visitor(request)).folder() / f"{path.stem}_cam.png"
+            session = self.sessions.of(_visitor(request))  # held: its folder goes with it
+            file = session.folder() / f"{path.stem}_cam.png"
             drawn = found[0] if len(found) == 1 else Explanations(tuple(found), wish.methods)
             outputs[1] = str(drawn.save(file, **look))
         return outputs
@@ -116,8 +117,9 @@ class Handlers:
             return outputs
         with self._problems(outputs):
             wish = _wish(chosen, method, other, layer)
-            folder = self.sessions.of(_visitor(request)).folder()
+            session = self.sessions.of(_visitor(request))  # held: its folder goes with it
             found = self._explained(self.shelf.get(spec), path, wish, request)
+            folder = session.folder()
             for place, one in enumerate(found, start=1):
                 outputs[place] = str(one.save(folder / f"{path.stem}_{one.method}.npz"))
         return outputs

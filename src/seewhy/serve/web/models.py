@@ -88,7 +88,7 @@ class AnyModel:
         return found
 
 
-class Served:
+class Allowed:
     """The models of `seewhy serve`: those on its allow-list, by the methods that it allows, and nothing else."""
 
     is_open = False

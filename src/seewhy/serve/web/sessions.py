@@ -1,6 +1,5 @@
 """What each visitor of a page looks at: one photo, and what a model's pass over it left."""
 
-import itertools
 import shutil
 import tempfile
 import threading
@@ -38,12 +37,14 @@ class Wish:
 class Session:
     """One visitor: the photo that was opened, the passes over it that are kept, and what was answered last.
 
+    `pixels` is the largest photo that is opened.
+
     All of it belongs to one photo and one model: a new one takes the place of the old.
     """
 
+    pixels: int = Limits.pixels
     _turn: threading.Lock = field(default_factory=threading.Lock)
-    _asked: "itertools.count[int]" = field(default_factory=itertools.count)
-    _latest: int = -1
+    _latest: tuple[Loaded, Path, Wish] | None = None
     _of: tuple[object, ...] | None = None
     _look: Look | None = None
     _answered: tuple[Wish, list[Explanation]] | None = None
@@ -56,20 +57,20 @@ class Session:
         wish: Wish,
         tell: Callable[[str, int, int], None] = lambda doing, done, total: None,
     ) -> list[Explanation]:
-        """An explanation for each method; what was answered last is given again as it is.
+        """An explanation for each method; what was answered last is given again as it is, and so is what is asked twice.
 
         `tell` hears how far long runs have come. Raises Superseded in a long run once something else is asked, and what
         `seewhy.explain` raises.
         """
-        number = self._latest = next(self._asked)
+        asked = self._latest = (model, photo, wish)
 
         def going_on(doing: str, done: int, total: int) -> None:
-            if self._latest != number:
+            if self._latest != asked:
                 raise Superseded("something else was asked meanwhile")
             tell(doing, done, total)
 
         with self._turn:
-            if self._latest != number:
+            if self._latest != asked:
                 raise Superseded("something else was asked meanwhile")
             look = self._looking(model, photo)
             if self._answered is not None and self._answered[0] == wish:
@@ -91,19 +92,19 @@ class Session:
         of = (model, str(photo), photo.stat().st_mtime_ns)
         if self._look is None or self._of != of:
             self._of = self._look = self._answered = None  # before more memory is taken
-            opened = _opened(photo)
+            opened = _opened(photo, self.pixels)
             self._look = Look(model.explainer, Photo(opened.image, opened.name))
             self._of = of
         return self._look
 
 
-def _opened(photo: Path) -> Photo:
+def _opened(photo: Path, pixels: int) -> Photo:
     """The photo, within the bounds of the API; where it cannot be read, its name is said, and not where it lies."""
     try:
         data = photo.read_bytes()
     except OSError as error:
         raise PhotoError(f"{photo.name} is not there any more: choose the photo again") from error
-    return open_photo(data, photo.name, Limits().pixels)
+    return open_photo(data, photo.name, pixels)
 
 
 class Sessions:
@@ -112,8 +113,8 @@ class Sessions:
     A visitor who was forgotten notices nothing but that the next answer takes a pass of the model again.
     """
 
-    def __init__(self, most: int = 16) -> None:
-        self._most = most
+    def __init__(self, most: int = 16, pixels: int = Limits.pixels) -> None:
+        self._most, self._pixels = most, pixels
         self._sessions: dict[str, Session] = {}
         self._turn = threading.Lock()
 
@@ -123,7 +124,7 @@ class Sessions:
     def of(self, visitor: str) -> Session:
         """The session of a visitor, new or as it was left."""
         with self._turn:
-            session = self._sessions.pop(visitor, None) or Session()
+            session = self._sessions.pop(visitor, None) or Session(self._pixels)
             self._sessions[visitor] = session  # the last in order
             while len(self._sessions) > self._most:
                 del self._sessions[next(iter(self._sessions))]
