@@ -57,7 +57,7 @@ class Session:
         wish: Wish,
         tell: Callable[[str, int, int], None] = lambda doing, done, total: None,
     ) -> list[Explanation]:
-        """An explanation for each method; what was answered last is given again as it is, and so is what is asked twice.
+        """An explanation for each method; what was answered last, or is asked twice at once, is computed once.
 
         `tell` hears how far long runs have come. Raises Superseded in a long run once something else is asked, and what
         `seewhy.explain` raises.
