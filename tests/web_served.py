@@ -4,6 +4,7 @@ passes      how many forward passes the models made so far
 visitors    how many visitors it remembers
 """
 
+import signal
 import sys
 import threading
 
@@ -42,5 +43,6 @@ def answer():
 models.load = counted(models.load)
 web.Sessions = Remembered
 threading.Thread(target=answer, daemon=True).start()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what starts the tests in the background ignores it
 sys.argv = ["seewhy", "web", *sys.argv[1:]]
 main()
