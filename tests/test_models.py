@@ -1021,3 +1021,11 @@ def test_a_function_as_preprocess():
     model = load("lite0", preprocess=lambda image: np.asarray(image.resize((224, 224)), np.float32).transpose(2, 0, 1))
     assert isinstance(model.preprocess, Locator)
     assert model.preprocess(open_photo(Image.new("RGB", (300, 200))))[0].shape == (3, 224, 224)
+
+
+def test_a_function_as_preprocess_does_not_remember_every_size_for_ever(monkeypatch):
+    monkeypatch.setattr("seewhy.preprocess.SIZES", 2)
+    locator = Locator(lambda image: np.asarray(image.resize((8, 8)), np.float32).transpose(2, 0, 1))
+    for width in (20, 30, 40, 20):
+        _, geometry = locator(open_photo(Image.new("RGB", (width, 10))))
+        assert geometry.size == (10, width) and len(locator.known) <= 2

@@ -32,7 +32,7 @@ def test_importing_seewhy_imports_no_framework():
 
 
 def test_the_public_surface():
-    surface = """Check Explainer Explanation Explanations LayerInfo Prediction Preprocess SeewhyError SeewhyWarning
+    surface = """Check Explainer Explanation Explanations LayerInfo Look Prediction Preprocess SeewhyError SeewhyWarning
                  Table VisionModel __version__ check class_difference compare evaluate explain export finer layers load
                  methods metrics negative open open_table region targets top"""
     assert sorted(seewhy.__all__) == sorted(surface.split())

@@ -23,6 +23,7 @@ from seewhy.explain import Explainer, explain, layers
 from seewhy.explanation import Explanation
 from seewhy.explanations import Explanations
 from seewhy.export.run import export
+from seewhy.look import Look
 from seewhy.models import load
 from seewhy.opening import open
 from seewhy.preprocess import Preprocess
@@ -41,6 +42,7 @@ __all__ = [
     "Explanation",
     "Explanations",
     "LayerInfo",
+    "Look",
     "Prediction",
     "Preprocess",
     "SeewhyError",

@@ -12,6 +12,8 @@ from PIL import Image
 from seewhy.errors import InputError, PhotoError
 from seewhy.images import Photo
 
+SIZES = 256
+"""Of how many sizes of photos a Locator remembers where it looks."""
 Interpolation: TypeAlias = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
 
@@ -156,9 +158,12 @@ class Locator:
         be laid on the right pixels.
         """
         size = photo.image.size
-        if size not in self.known:
-            self.known[size] = self._locate(*size)
-        return self._run(photo.image), self.known[size]
+        geometry = self.known.get(size)
+        if geometry is None:
+            if len(self.known) >= SIZES:  # photos of any size come to a server
+                self.known.clear()
+            geometry = self.known[size] = self._locate(*size)
+        return self._run(photo.image), geometry
 
     def _locate(self, w: int, h: int) -> Geometry:
         across = np.broadcast_to((np.arange(w) + 0.5) / w, (h, w))
