@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ import uvicorn
 from _timing import Contender, Seconds, Spread, Wish, interleave, machine, publish, spread, table, wishes_table
 
 import seewhy
+from seewhy.allocation import keep_freed_memory
 from seewhy.photos import FILES, embedded_photo
 from seewhy.serve import _run
 from seewhy.serve._models import Models
@@ -130,16 +131,18 @@ def in_batches(work: Callable[[list[int]], object], size: int, requests: int) ->
     return call
 
 
-def served(load: Clients, clients: int, requests: int, check: Callable[[dict[str, Any]], None]) -> Contender:
+def served(
+    models: Models, bodies: Sequence[bytes], clients: int, requests: int, check: Callable[[dict[str, Any]], None]
+) -> Contender:
+    """A server and clients that are there for this turn alone: idle threads of theirs would slow the others' turns."""
+
     @contextmanager
-    def prepare() -> Iterator[Callable[[], dict[str, Any]]]:
+    def prepare() -> Iterator[Callable[[], None]]:
         kept: list[dict[str, Any]] = []
-
-        def call() -> dict[str, Any]:
-            kept.append(load(clients, requests))
-            return kept[0]
-
-        yield call
+        _run.share_cores()  # as `seewhy serve` does
+        with serving(models, Limits()) as port, closing(Clients(port, bodies)) as load:
+            load(clients, clients)
+            yield lambda: kept.append(load(clients, requests))
         check(kept[0])
 
     return Contender(SERVED.format(clients), prepare)
@@ -171,11 +174,8 @@ class Check:
 
 def beyond_the_bound(models: Models, bodies: Sequence[bytes]) -> dict[str, dict[int, int]]:
     """What the clients get below, at and beyond the bound of a small queue."""
-    with serving(models, Limits(queue=QUEUE)) as port:
-        load = Clients(port, bodies)
-        found = {f"{n} clients, room for {QUEUE}": load(n, 8 * n)["statuses"] for n in (QUEUE // 2, QUEUE, 3 * QUEUE)}
-        load.close()
-    return found
+    with serving(models, Limits(queue=QUEUE)) as port, closing(Clients(port, bodies)) as load:
+        return {f"{n} clients, room for {QUEUE}": load(n, 8 * n)["statuses"] for n in (QUEUE // 2, QUEUE, 3 * QUEUE)}
 
 
 # ---- report ----------------------------------------------------------------------------------------------
@@ -238,6 +238,7 @@ def main() -> None:
     given = parser.parse_args()
     rounds, requests, warm_ups = (1, 32, 0) if given.quick else (given.rounds, given.requests, WARM_UPS)
 
+    keep_freed_memory()  # as the command line does; it is for the bare model's good as well
     lite0 = seewhy.load("lite0")
     explainer, photos = seewhy.Explainer(lite0), files()
     bodies = [as_form(data) for data in photos]
@@ -248,18 +249,14 @@ def main() -> None:
         with torch.no_grad():
             lite0.net(placed[which])
 
-    _run.share_cores()  # as `seewhy serve` does
     models = Models({"lite0": lite0})
-    with serving(models, Limits()) as port:
-        load = Clients(port, bodies)
-        contenders = []
-        for size in CLIENTS:
-            for name, work in ((FORWARD, forward), (BARE, lambda which: explainer([photos[i] for i in which]))):
-                call = in_batches(work, size, requests)
-                contenders.append(Contender(name.format(size), lambda call=call: nullcontext(call)))
-        contenders += [served(load, clients, requests, check) for clients in CLIENTS]
-        seconds = interleave(contenders, rounds, warm_ups)
-        load.close()
+    contenders = []
+    for size in CLIENTS:
+        for name, work in ((FORWARD, forward), (BARE, lambda which: explainer([photos[i] for i in which]))):
+            call = in_batches(work, size, requests)
+            contenders.append(Contender(name.format(size), lambda call=call: nullcontext(call)))
+    contenders += [served(models, bodies, clients, requests, check) for clients in CLIENTS]
+    seconds = interleave(contenders, rounds, warm_ups)
     publish("serve", report(seconds, requests, rounds, check, beyond_the_bound(models, bodies)), quick=given.quick)
 
 

@@ -349,7 +349,7 @@ def gated(gate, **limits):
     gate.sizes.clear()
     gate.go.clear()
     gate.busy.clear()
-    return TestClient(create_app(served, Limits(**{"delay": 0.0, **limits})))
+    return TestClient(create_app(served, Limits(**{"delay": 0.0, "threads": 1, **limits})))
 
 
 def ask(client, *photos, **fields):
@@ -391,6 +391,27 @@ def test_requests_that_wait_are_explained_in_one_batch_and_a_bad_photo_spoils_no
     assert gate.sizes == [1, 5]
     explainer = seewhy.Explainer(gate, preprocess=seewhy.Preprocess(size=(16, 16), resize=16))
     for seed, one in zip((1, 2, 4, 5, 6), (o for o in found if o.status_code == 200), strict=True):
+        close(one.json()["explanations"][0]["targets"][0]["map"], explainer(jpeg(seed)).maps[0, 0])
+
+
+def test_several_batches_at_a_time_share_what_waits_and_the_cores(gate, monkeypatch):
+    monkeypatch.setattr("seewhy.serve._service._cores", lambda pools: 2)
+    with gated(gate, threads=2) as client:
+        cores = []
+        service = client.app.state.service
+        service.batches._among = lambda at_work: cores.append(at_work) or service._share_cores(at_work)
+        first, answer = together([lambda: ask(client, jpeg(0))])
+        until(lambda: cores == [1])  # alone it has all the cores
+        second, other = together([lambda: ask(client, jpeg(1))])
+        until(lambda: cores == [1, 2])
+        threads, found = together([lambda i=i: ask(client, jpeg(i)) for i in range(2, 6)])
+        until(lambda: len(service.batches._waiting) == 4)
+        gate.go.set()
+        for thread in first + second + threads:
+            thread.join(20)
+    assert [one.status_code for one in answer + other + found] == [200] * 6
+    explainer = seewhy.Explainer(gate, preprocess=seewhy.Preprocess(size=(16, 16), resize=16))
+    for seed, one in enumerate(answer + other + found):
         close(one.json()["explanations"][0]["targets"][0]["map"], explainer(jpeg(seed)).maps[0, 0])
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -136,6 +137,72 @@ def test_an_idle_thread_waits_for_as_many_as_there_were_but_not_for_long():
 
     alone, late = running(work, scenario, delay=0.25)
     assert alone < 0.2 <= late < 2
+
+
+class Crew(Work):
+    """Work of several threads: who was at work beside each batch, and a gate for each item."""
+
+    def __init__(self):
+        super().__init__()
+        self.at_work = []
+        self.let_go = {item: threading.Event() for item in range(0, 40, 2)}
+
+    @contextmanager
+    def among(self, threads):
+        self.at_work.append(threads)
+        yield
+
+    def __call__(self, key, items):
+        self.batches.append((key, list(items)))
+        assert all(self.let_go[item].wait(10) for item in items)
+        return [2 * item for item in items]
+
+    async def until(self, condition):
+        for _ in range(500):
+            if condition(self):
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"it did not come to pass: {self.batches}")
+
+
+def test_idle_threads_share_what_waits_and_one_alone_is_told_so():
+    work = Crew()
+
+    async def scenario(batches):
+        alone = asyncio.ensure_future(batches("a", [0]))
+        await work.until(lambda w: w.at_work == [1])
+        work.let_go[0].set()
+        await alone
+        many = asyncio.ensure_future(batches("a", [2, 4, 6, 8, 10]))
+        await work.until(lambda w: len(w.batches) == 3)
+        more = asyncio.ensure_future(batches("a", [12, 14, 16, 18, 20, 22]))
+        await asyncio.sleep(0.05)
+        assert len(work.batches) == 3  # both are busy
+        for item in (2, 4, 6):
+            work.let_go[item].set()  # the first is idle again: it takes all that it may
+        await work.until(lambda w: len(w.batches) == 4)
+        for gate in work.let_go.values():
+            gate.set()
+        return await many, await more
+
+    many, more = running(work, scenario, threads=2, among=work.among)
+    assert many == [4, 8, 12, 16, 20] and more == [24, 28, 32, 36, 40, 44]
+    assert sorted(work.batches[1:3]) == [("a", [2, 4, 6]), ("a", [8, 10])]
+    assert work.batches[3:] == [("a", [12, 14, 16, 18]), ("a", [20, 22])]
+    assert work.at_work == [1, 2, 2, 2, work.at_work[4]]
+
+
+def test_all_threads_end_when_it_is_closed_and_what_waits_is_finished():
+    work = Work()
+
+    async def scenario(batches):
+        asked = [asyncio.ensure_future(batches(key, [2])) for key in "abcdefg"]
+        await asyncio.sleep(0.05)
+        await asyncio.get_running_loop().run_in_executor(None, batches.close)
+        assert not any(thread.is_alive() for thread in batches._threads)
+        return await asyncio.gather(*asked)
+
+    assert running(work, scenario, threads=3) == [[4]] * 7
 
 
 def test_what_waits_when_it_is_closed_is_finished():

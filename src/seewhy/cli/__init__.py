@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import seewhy
+from seewhy.allocation import keep_freed_memory
 from seewhy.cli import _report
 from seewhy.cli.check import check
 from seewhy.cli.compare import compare
@@ -51,6 +52,7 @@ def options(
 def main() -> None:
     """The `seewhy` command: errors are one line on stderr and exit code 1, with --debug the whole traceback."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    keep_freed_memory()
     _report.debug = len(arguments) < len(sys.argv) - 1  # --debug may stand anywhere
     with warnings.catch_warnings():
         if not _report.debug:

@@ -33,6 +33,9 @@ def serve(
         typer.Option(metavar="PATH", help=f"Clients must send the token in this file; or in the variable {TOKEN}."),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Photos explained together, at most.")] = 8,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Batches explained at a time, at most, on PyTorch's CPU; each needs memory.")
+    ] = 4,
     delay: Annotated[float, typer.Option(min=0, help="Milliseconds that a photo waits for others, at most.")] = 5,
     queue: Annotated[int, typer.Option(min=1, help="Photos that may wait; beyond them the answer is 503.")] = 128,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until a request is answered or given up.")] = 30,
@@ -63,6 +66,7 @@ def serve(
         body=round(body * 1e6),
         pixels=round(pixels * 1e6),
         batch=batch,
+        threads=threads,
         delay=delay / 1000,
         queue=queue,
         timeout=timeout,

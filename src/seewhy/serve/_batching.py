@@ -1,16 +1,18 @@
-"""What waits is worked on together: one thread takes the oldest, and all that can go with it, up to a size.
+"""What waits is worked on together: a thread takes the oldest, and all that can go with it, up to a size.
 
-While the thread works, what comes in meanwhile waits, and makes the next batch; so batches grow with the load by
-themselves. Only where the thread is idle is there a delay, and only as long as fewer wait than there were the last
-time: a lone client never waits.
+While the threads work, what comes in meanwhile waits, and makes the next batch; so batches grow with the load by
+themselves. Only where a thread is idle is there a delay, and only as long as fewer wait than it took the last time: a
+lone client never waits. Where several threads are idle they share what waits; the first is the first to take.
 """
 
 import asyncio
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from math import ceil
+from typing import Any, Generic, TypeVar
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -25,10 +27,11 @@ class _Job(Generic[ItemT, ResultT]):
 
 
 class Batches(Generic[ItemT, ResultT]):
-    """Gives items of the same key to `run` together, in a thread of its own.
+    """Gives items of the same key to `run` together, in threads of its own.
 
-    `run` takes a key and items, at most `size` of them, and gives a result or an exception for each. An item that
-    nobody waits for any more is taken out of the queue.
+    `run` takes a key and items, at most `size` of them, and gives a result or an exception for each. It runs within
+    `among(threads)`, told how many of the threads are at work. An item that nobody waits for any more is taken out of
+    the queue.
     """
 
     def __init__(
@@ -37,25 +40,34 @@ class Batches(Generic[ItemT, ResultT]):
         *,
         size: int,
         delay: float,
+        threads: int = 1,
+        among: Callable[[int], AbstractContextManager[Any]] = nullcontext,
         seen: Callable[[int, float], None] = lambda size, seconds: None,
     ) -> None:
-        self._run, self._size, self._delay, self._seen = run, size, delay, seen
+        self._run, self._size, self._delay, self._among, self._seen = run, size, delay, among, seen
         self._waiting: list[_Job[ItemT, ResultT]] = []
         self._changed = threading.Condition()
         self._closed = False
-        self._expected = 1
-        self._thread = threading.Thread(target=self._work, name="seewhy-model", daemon=True)
+        self._idle = set(range(threads))
+        self._expected = [1] * threads
+        self._threads = [
+            threading.Thread(target=self._work, args=(number,), name=f"seewhy-model-{number}", daemon=True)
+            for number in range(threads)
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def close(self, timeout: float | None = None) -> None:
-        """Work off what waits, and end the thread; wait for that no longer than `timeout` seconds."""
+        """Work off what waits, and end the threads; wait for that no longer than `timeout` seconds."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
+            self._changed.notify_all()
+        end = None if timeout is None else time.monotonic() + timeout
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
     async def __call__(self, key: Hashable, items: Sequence[ItemT]) -> list[ResultT]:
         """The results of these items, which may be worked on in different batches; raises the first exception."""
@@ -65,7 +77,7 @@ class Batches(Generic[ItemT, ResultT]):
             if self._closed:
                 raise RuntimeError("the queue is closed")
             self._waiting += jobs
-            self._changed.notify()
+            self._changed.notify_all()
         try:
             return list(await asyncio.gather(*(job.future for job in jobs)))
         finally:
@@ -76,10 +88,14 @@ class Batches(Generic[ItemT, ResultT]):
             for job in jobs:
                 job.future.cancel()
 
-    def _work(self) -> None:
-        while batch := self._next():
+    def _work(self, number: int) -> None:
+        while True:
+            batch, at_work = self._next(number)
+            if not batch:
+                return
             start = time.monotonic()
-            results = self._results(batch)
+            with self._among(at_work):
+                results = self._results(batch)
             self._seen(len(batch), time.monotonic() - start)
             by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Job[ItemT, ResultT], ResultT | Exception]]] = {}
             for job, result in zip(batch, results, strict=True):
@@ -98,30 +114,36 @@ class Batches(Generic[ItemT, ResultT]):
         except Exception as error:  # the thread lives on, whatever it was
             return [error] * len(batch)
 
-    def _next(self) -> list[_Job[ItemT, ResultT]]:
-        """The next batch, once there is one; none once the queue is closed and empty."""
+    def _next(self, number: int) -> tuple[list[_Job[ItemT, ResultT]], int]:
+        """The next batch for a thread, once there is one, and how many threads are at work then.
+
+        No batch once the queue is closed and empty.
+        """
         with self._changed:
+            self._idle.add(number)
             while True:
-                together = self._together()
-                if not together:
-                    if self._closed:
-                        return []
+                if not self._waiting and self._closed:
+                    return [], 0
+                if not self._waiting or min(self._idle) < number:
                     self._changed.wait()
                     continue
+                together = self._together()
                 left = together[0].since + self._delay - time.monotonic()
-                if len(self._waiting) >= self._expected or len(together) == self._size or left <= 0 or self._closed:
+                enough = min(self._expected[number], self._size)
+                if len(self._waiting) >= enough or left <= 0 or self._closed:
                     break
                 self._changed.wait(left)
-            self._expected = len(self._waiting)
-            taken = set(map(id, together))
+            batch = together[: min(self._size, ceil(len(together) / len(self._idle)))]
+            self._expected[number] = len(batch)
+            taken = set(map(id, batch))
             self._waiting = [job for job in self._waiting if id(job) not in taken]
-            return together
+            self._idle.remove(number)
+            self._changed.notify_all()
+            return batch, len(self._threads) - max(0, len(self._idle) - len(self._waiting))
 
     def _together(self) -> list[_Job[ItemT, ResultT]]:
-        if not self._waiting:
-            return []
         key = self._waiting[0].key
-        return [job for job in self._waiting if job.key == key][: self._size]
+        return [job for job in self._waiting if job.key == key]
 
 
 def _deliver(done: Sequence[tuple[_Job[ItemT, ResultT], ResultT | Exception]]) -> None:

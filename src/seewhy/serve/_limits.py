@@ -24,8 +24,10 @@ class Limits:
     """Targets for each photo."""
     batch: int = 8
     """Photos that are explained together."""
+    threads: int = 4
+    """Batches that are explained at a time, on PyTorch's CPU; elsewhere, and with fewer cores, there are fewer."""
     delay: float = 0.005
-    """Seconds that a photo waits at most for others to be explained with, while the model is idle."""
+    """Seconds that a photo waits at most for others to be explained with, while a thread is idle."""
     queue: int = 128
     """Photos that are accepted and not yet answered; beyond them the answer is 503."""
     held: int = 256_000_000

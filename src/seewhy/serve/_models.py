@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from seewhy import catalog
 from seewhy.catalog import NamedMethod
@@ -47,6 +47,11 @@ class Served:
     """The shape of one prepared image as the model takes it; None where the model takes no single array."""
     framework: str
     """What the model runs on, such as "torch"."""
+    side_by_side: bool
+    """Do several passes at a time, each on some of the cores, make more of them than one after the other?
+
+    So it is on PyTorch's CPU. Other frameworks share the cores among the operations themselves.
+    """
     _made: dict[tuple[str, str | None], Explainer] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -152,7 +157,8 @@ def _served(name: str, model: Any, methods: tuple[str, ...]) -> Served:
     classes = 0 if found.probabilities is None else found.probabilities.shape[1]
     shape = _ready_shape(explainer, inputs)
     framework = vars(explainer.adapter)["__name__"].rpartition(".")[2]  # an adapter is a module
-    return Served(name, model, tuple(taken), found.layer, explainer.labels, classes, shape, framework)
+    side_by_side = framework == "torch" and str(device(found.maps)) == "cpu"
+    return Served(name, model, tuple(taken), found.layer, explainer.labels, classes, shape, framework, side_by_side)
 
 
 def _ready_shape(explainer: Explainer, inputs: Inputs) -> tuple[int, ...] | None:

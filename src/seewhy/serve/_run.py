@@ -11,13 +11,14 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from seewhy.errors import InputError
 from seewhy.serve._guards import JsonLines
 from seewhy.serve._limits import Limits
 from seewhy.serve._metrics import Metrics
 
+OMP_PAUSE_SOFT = 1
 SWITCH = 0.001
 """Seconds after which a busy thread of Python lets another run: the model's thread waits for its turn after every
 operation, and by default, 0.005, each turn may take longer than the operation."""
@@ -61,13 +62,18 @@ def _hang_up(server: uvicorn.Server, metrics: Metrics) -> None:
 
 
 def share_cores() -> None:
-    """Let the model have the cores, for this process.
+    """Let the models' threads have the cores, for this process; called in the thread that loaded the models.
 
-    Photos are decoded and answers written in threads beside the model's. NumPy's own threads, which wait by spinning,
-    would take from it half as much again as all the rest: for arrays as small as these they are of no use.
+    Photos are decoded and answers written in threads beside the models'. NumPy's own threads, which wait by spinning,
+    would take from them half as much again as all the rest: for arrays as small as these they are of no use. OpenMP's
+    threads that helped to load the models are let go, for where it counts more threads than cores each of them falls
+    asleep after every operation, and a pass takes half as long again.
     """
     sys.setswitchinterval(SWITCH)
     threadpool_limits(1, user_api="blas")
+    for pool in ThreadpoolController().select(user_api="openmp").lib_controllers:
+        if hasattr(pool.dynlib, "omp_pause_resource_all"):  # of OpenMP 5.0
+            pool.dynlib.omp_pause_resource_all(OMP_PAUSE_SOFT)
 
 
 def config(app: FastAPI, limits: Limits) -> uvicorn.Config:

@@ -5,11 +5,12 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
+from threadpoolctl import ThreadpoolController
 
 from seewhy.errors import SeewhyError
 from seewhy.explanation import Explanation
@@ -36,8 +37,16 @@ class Service:
         self.models, self.limits, self.metrics = models, limits, metrics
         self.places = Places(limits.queue, max(limits.held, limits.body))
         self.pool = ThreadPoolExecutor(max(2, min(8, os.cpu_count() or 1)), thread_name_prefix="seewhy-photos")
+        self._openmp = ThreadpoolController().select(user_api="openmp")
+        self._cores = _cores(self._openmp)
+        self._threads = min(self._cores, limits.threads) if all(one.side_by_side for one in models.values()) else 1
         self.batches: Batches[Item, Explanation] = Batches(
-            partial(explain_together, models), size=limits.batch, delay=limits.delay, seen=self._seen
+            partial(explain_together, models),
+            size=limits.batch,
+            delay=limits.delay,
+            threads=self._threads,
+            among=self._share_cores,
+            seen=self._seen,
         )
         self._pace = 0.05
         """Seconds that a photo took lately."""
@@ -136,11 +145,25 @@ class Service:
             return Item(Prepared(upload.content, None), upload.row)
         return Item(prepare(served.explainer(), upload.content, upload.name, self.limits.pixels), upload.row)
 
+    def _share_cores(self, threads: int) -> AbstractContextManager[Any]:
+        """For a batch in one of so many threads that are at work: its share of the cores.
+
+        Threads that each have a core never wait for each other, as those of one pass do after every operation; alone,
+        one pass has all the cores.
+        """
+        limited: AbstractContextManager[Any] = self._openmp.limit(limits=max(1, self._cores // threads))
+        return limited
+
     def _seen(self, photos: int, seconds: float) -> None:
-        """Runs in the model's thread."""
-        self._pace = 0.8 * self._pace + 0.2 * seconds / photos
+        """Runs in a model's thread."""
+        self._pace = 0.8 * self._pace + 0.2 * seconds / photos / self._threads
         self.metrics.batch_photos.observe(photos)
         self.metrics.batch_seconds.observe(seconds)
+
+
+def _cores(openmp: ThreadpoolController) -> int:
+    """How many cores OpenMP's operations have in this process; where there are none, as with JAX, 1."""
+    return min((int(pool["num_threads"]) for pool in openmp.info()), default=1)
 
 
 class _Place:
