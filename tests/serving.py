@@ -64,7 +64,7 @@ def with_a_page() -> None:
     from starlette.responses import StreamingResponse
 
     from seewhy.serve._models import Models
-    from seewhy.serve._run import run
+    from seewhy.serve._run import log_in_json, run
     from seewhy.serve.app import Limits, create_app
 
     async def endless():
@@ -75,6 +75,7 @@ def with_a_page() -> None:
     def page(app, models, limits):
         app.add_route("/page", lambda request: StreamingResponse(endless()))
 
+    log_in_json()
     run(create_app(Models({"slow": slow()}), page=page), "127.0.0.1", 0, Limits())
 
 

@@ -212,6 +212,7 @@ REFUSED = [
     (EXPLAIN, {"instances": [PHOTO], "parameters": {"opacity": 2}}, 400, "parameters.opacity: Input should be less"),
     (EXPLAIN, {"instances": [PHOTO], "parameters": {"colormap": "virides"}}, 400, "unknown colormap 'virides'"),
     (EXPLAIN, {"instances": [PHOTO], "parameters": {"layer": "x"}}, 400, "parameters.layer: Extra inputs"),
+    (EXPLAIN, {"instances": [{"b64": PHOTO, "targets": [1.5]}]}, 400, "instances.0.targets.0: Input should be a valid"),
     (EXPLAIN, {"instances": [PHOTO] * 17}, 413, "17 photos in one request, and at most 16"),
     (INFER, {"inputs": [{"name": "x", "datatype": "BYTES", "shape": [1], "data": [PHOTO]}]}, 400, "got an input 'x'"),
     (INFER, {"inputs": [{"name": "image", "datatype": "INT64", "shape": [1], "data": [1]}]}, 400, "is BYTES or FP32"),
@@ -220,7 +221,11 @@ REFUSED = [
     (INFER, {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [10**30], "data": []}]}, 413, "at most 16"),
     (INFER, {"inputs": [{"name": "image", "datatype": "FP32", "shape": [1, 3, 8, 8], "data": []}]}, 400, "have the sh"),
     (INFER, {"inputs": [{"name": "image", "datatype": "FP32", "shape": [1, 3, 224, 224], "data": [[1], 2]}]}, 400,
-     "expected 150528 numbers"),
+     "expected 150528 numbers for the shape [1, 3, 224, 224], got lists of several lengths"),
+    (INFER, {"inputs": [{"name": "image", "datatype": "FP32", "shape": [1, 3, 224, 224], "data": ["1"]}]}, 400,
+     "[1, 3, 224, 224], got text"),
+    (INFER, {"inputs": [{"name": "image", "datatype": "FP32", "shape": [1, 3, 224, 224], "data": [1, 2]}]}, 400,
+     "[1, 3, 224, 224], got 2"),
 ]  # fmt: skip
 
 
@@ -261,6 +266,7 @@ def test_bodies_and_headers_that_do_not_fit(client, body, headers, status, words
 def test_paths_and_verbs_that_do_not_exist(client):
     assert client.get("/v3").status_code == 404 and "error" in client.get("/v3").json()
     assert client.get(EXPLAIN.replace(":explain", ":train")).status_code == 404
+    assert client.get(EXPLAIN).status_code == 405 and client.get(EXPLAIN).headers["allow"] == "POST"
     assert client.delete("/v1/models").status_code == 405 and "error" in client.delete("/v1/models").json()
     assert client.post("/v1/models/..%2F..%2Fetc%2Fpasswd:explain", json={}).status_code == 404
 
@@ -422,14 +428,15 @@ def test_a_full_queue_answers_503_and_says_when_to_come_again(gate):
         for photos in ([jpeg()], [jpeg(), jpeg()]):
             answer = ask(client, *photos)
             assert answer.status_code == 503 and int(answer.headers["retry-after"]) >= 1
-            assert "3 photos wait, of 3 at most" in answer.json()["error"]
+            assert "of 3 photos at most 3 are there already" in answer.json()["error"]
         assert client.get("/v2/health/ready").status_code == 200
         gate.go.set()
         for thread in threads:
             thread.join(20)
         assert [one.status_code for one in found] == [200, 200]
         assert ask(client, jpeg()).status_code == 200 and taken(client) == 0
-        assert ask(client, *[jpeg()] * 4).status_code == 503
+        answer = ask(client, *[jpeg()] * 4)  # will never fit
+        assert answer.status_code == 413 and "3 at most find room" in answer.json()["error"]
 
 
 def test_a_request_that_takes_too_long_is_given_up_and_its_place_is_free(gate):

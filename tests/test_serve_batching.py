@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from seewhy.serve._batching import Batches
+from seewhy.stream import run
 
 
 class Work:
@@ -139,6 +140,21 @@ def test_an_idle_thread_waits_for_as_many_as_there_were_but_not_for_long():
     assert alone < 0.2 <= late < 2
 
 
+def test_a_long_run_ends_once_nobody_waits_for_it():
+    chunks = []
+
+    def long(key, items):
+        return [list(run(1000, 1, lambda part: chunks.append(time.sleep(0.01)), "counting")) for _ in items]
+
+    async def scenario(batches):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(batches("a", [2]), 0.1)
+        await asyncio.get_running_loop().run_in_executor(None, batches.close)
+
+    running(long, scenario)
+    assert 0 < len(chunks) < 500
+
+
 class Crew(Work):
     """Work of several threads: who was at work beside each batch, and a gate for each item."""
 
@@ -173,6 +189,7 @@ def test_idle_threads_share_what_waits_and_one_alone_is_told_so():
         await work.until(lambda w: w.at_work == [1])
         work.let_go[0].set()
         await alone
+        await work.until(lambda w: batches._idle == {0, 1})
         many = asyncio.ensure_future(batches("a", [2, 4, 6, 8, 10]))
         await work.until(lambda w: len(w.batches) == 3)
         more = asyncio.ensure_future(batches("a", [12, 14, 16, 18, 20, 22]))

@@ -191,6 +191,19 @@ def test_what_was_accepted_is_finished_and_new_requests_are_refused(number):
     assert [status for status, _ in found] == [200] * 6
 
 
+def test_a_long_run_that_nobody_waits_for_ends():
+    with Server("--method", "rise", "--no-web", "--threads", "1", "--timeout", "3", "--queue", "4") as server:
+        assert server.explain("lite0", jpeg(), method="rise")[0] == 504  # thousands of passes
+        until(lambda: server.explain("lite0", jpeg())[0] == 200)
+        body, headers = form(jpeg(), method="rise")
+        server.send(body, headers, "/v1/models/lite0:explain").close()
+        until(lambda: server.metric("seewhy_photos_waiting") == 0)
+        until(lambda: server.explain("lite0", jpeg())[0] == 200)
+        with server.send(body, headers, "/v1/models/lite0:explain"):
+            until(lambda: server.metric("seewhy_photos_waiting") == 1)
+            assert server.stop() == 0
+
+
 def test_an_open_page_is_not_waited_for_but_an_answer_is():
     with Server(command=["-c", "import serving; serving.with_a_page()"]) as server:
         with contextlib.closing(HTTPConnection(server.host, server.port, timeout=20)) as page:

@@ -1,5 +1,6 @@
 """What a request asks, once it is read: photos or ready inputs, each with its row of targets, and how."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -63,9 +64,18 @@ def in_words(error: ValidationError) -> str:
     ...     in_words(error)
     'top: Input should be greater than or equal to 1; colour: Extra inputs are not permitted'
     """
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    said = [f"{'.'.join(map(str, one['loc'])) or 'the body'}: {one['msg']}" for one in found[:5]]
-    return "; ".join(said) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
+    found: dict[tuple[str, ...], list[str]] = {}
+    for one in error.errors(include_url=False, include_context=False, include_input=False):
+        found.setdefault(_place(one["loc"]), []).append(one["msg"])
+    # where one of several forms fits further than the others, only what it lacks is told
+    deepest = [at for at in found if not any(len(other) > len(at) and other[: len(at)] == at for other in found)]
+    said = [f"{'.'.join(at) or 'the body'}: {', or: '.join(dict.fromkeys(found[at]))}" for at in deepest[:5]]
+    return "; ".join(said) + (f"; and {len(deepest) - 5} more" if len(deepest) > 5 else "")
+
+
+def _place(parts: Sequence[int | str]) -> tuple[str, ...]:
+    """Where in the request it is, without pydantic's names of the forms that a value may have."""
+    return tuple(str(part) for part in parts if not re.fullmatch(r"[A-Z]\w*|str|int|constrained-\w+", str(part)))
 
 
 def row(served: Served, targets: Sequence[int | str] | None, best: int | None, limits: Limits) -> Row:

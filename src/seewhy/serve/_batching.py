@@ -14,8 +14,14 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Generic, TypeVar
 
+from seewhy.stream import reporting
+
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
+
+
+class GivenUp(Exception):
+    """Nobody waits for the batch any more."""
 
 
 @dataclass(eq=False)
@@ -31,7 +37,7 @@ class Batches(Generic[ItemT, ResultT]):
 
     `run` takes a key and items, at most `size` of them, and gives a result or an exception for each. It runs within
     `among(threads)`, told how many of the threads are at work. An item that nobody waits for any more is taken out of
-    the queue.
+    the queue; a long run that nobody waits for ends with its next chunk.
     """
 
     def __init__(
@@ -59,8 +65,8 @@ class Batches(Generic[ItemT, ResultT]):
         for thread in self._threads:
             thread.start()
 
-    def close(self, timeout: float | None = None) -> None:
-        """Work off what waits, and end the threads; wait for that no longer than `timeout` seconds."""
+    def close(self, timeout: float | None = None) -> bool:
+        """Work off what waits, and end the threads; wait for that no longer than `timeout` seconds. Have they ended?"""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -68,6 +74,7 @@ class Batches(Generic[ItemT, ResultT]):
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(None if end is None else max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     async def __call__(self, key: Hashable, items: Sequence[ItemT]) -> list[ResultT]:
         """The results of these items, which may be worked on in different batches; raises the first exception."""
@@ -106,8 +113,13 @@ class Batches(Generic[ItemT, ResultT]):
             del batch, results, by_loop  # nothing is held while nothing is asked
 
     def _results(self, batch: list[_Job[ItemT, ResultT]]) -> Sequence[ResultT | Exception]:
+        def wanted(doing: str, done: int, total: int) -> None:
+            if all(job.future.done() for job in batch):
+                raise GivenUp
+
         try:
-            results = self._run(batch[0].key, [job.item for job in batch])
+            with reporting(wanted):
+                results = self._run(batch[0].key, [job.item for job in batch])
             if len(results) != len(batch):
                 raise RuntimeError(f"{len(results)} results for {len(batch)} items")
             return results

@@ -65,7 +65,7 @@ class Places:
         if self.taken + photos > self.count:
             raise Refusal(
                 503,
-                f"the server is busy: {self.taken} photos wait, of {self.count} at most; try again later",
+                f"the server is busy: of {self.count} photos at most {self.taken} are there already; try again later",
                 retry_after=max(1, min(60, round(wait))),
             )
         self.taken += photos

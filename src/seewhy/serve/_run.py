@@ -1,6 +1,7 @@
 """Run the app until it is told to stop; what was accepted is then finished."""
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -25,11 +26,10 @@ operation, and by default, 0.005, each turn may take longer than the operation."
 
 
 def run(app: FastAPI, host: str, port: int, limits: Limits) -> None:
-    """Listen until SIGTERM or Ctrl-C. Port 0: a free one; the log says which.
+    """Listen until SIGTERM or Ctrl-C. Port 0: a free one; the log, see `log_in_json`, says which.
 
     Raises InputError where the address cannot be listened on.
     """
-    log_in_json()
     share_cores()
     listener = listen(host, port)
     name, number = listener.getsockname()[:2]
@@ -42,6 +42,10 @@ def run(app: FastAPI, host: str, port: int, limits: Limits) -> None:
     if app.state.page:
         _hang_up(server, app.state.service.metrics)
     server.run(sockets=[listener])
+    if not app.state.service.ended:
+        logging.getLogger("seewhy.serve").error("something still ran when its time was over, and was ended")
+        logging.shutdown()
+        os._exit(1)  # Python waits for no thread that is in the middle of an operation: it would crash
 
 
 def _hang_up(server: uvicorn.Server, metrics: Metrics) -> None:

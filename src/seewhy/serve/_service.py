@@ -50,6 +50,8 @@ class Service:
         )
         self._pace = 0.05
         """Seconds that a photo took lately."""
+        self.ended = True
+        """False: something still ran when it was closed."""
         metrics.waiting.set_function(lambda: self.places.taken)
 
     def start(self) -> None:
@@ -58,7 +60,7 @@ class Service:
     def close(self) -> None:
         """Take nothing more, and work off what was accepted; no longer than a request may take."""
         self.places.open = False
-        self.batches.close(self.limits.timeout)
+        self.ended = self.batches.close(self.limits.timeout)
         self.pool.shutdown(cancel_futures=True)
 
     def served(self, name: str) -> Served:
@@ -185,6 +187,9 @@ class _Place:
 
     def more(self, photos: int) -> None:
         """A place for each of the photos that the body turned out to hold."""
+        if photos > self.places.count:
+            most = self.places.count
+            raise Refusal(413, f"{photos} photos in one request, and {most} at most find room: send several")
         self.places.take(photos - self.photos, self.wait())
         self.photos = photos
 

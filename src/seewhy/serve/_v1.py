@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
 from seewhy.serve import _answers
 from seewhy.serve._accept import JPEG, JSON, PNG, wanted
@@ -19,6 +19,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "What was sent does not fit, and why"},
     401: {"model": ErrorAnswer, "description": "A token is missing"},
     404: {"model": ErrorAnswer, "description": "No such model"},
+    405: {"model": ErrorAnswer, "description": "The method does not go with the path"},
     406: {"model": ErrorAnswer, "description": "No such kind of answer"},
     408: {"model": ErrorAnswer, "description": "The request did not arrive in time"},
     413: {"model": ErrorAnswer, "description": "Too many bytes, pixels or photos"},
@@ -51,9 +52,11 @@ def router(service: Service) -> APIRouter:
         """The models that may be asked for."""
         return V1Models(models=list(service.models))
 
-    @routes.get("/models/{name}", responses=some(401, 404))
+    @routes.get("/models/{name}", responses=some(401, 404, 405))
     async def model(name: str) -> V1Model:
         """One model: is it ready, what may it be asked?"""
+        if name.endswith((":predict", ":explain")):
+            raise HTTPException(405, "Method Not Allowed", {"Allow": "POST"})
         served = service.served(name)
         return V1Model(
             name=name,

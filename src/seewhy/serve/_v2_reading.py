@@ -64,7 +64,10 @@ def _inputs(served: Served, image: Tensor) -> npt.NDArray[np.float32]:
         expected = [-1, *served.shape]
         raise Refusal(400, f"prepared images for {served.name!r} have the shape {expected}, got {image.shape}")
     with np.errstate(over="ignore"):
-        return np.asarray(_numbers(image, "f"), np.float32)
+        found = np.asarray(_numbers(image, "f"), np.float32)
+    if not np.isfinite(found).all():
+        raise Refusal(400, "the input 'image' holds NaN or infinite values, or larger ones than FP32 has")
+    return found
 
 
 def _rows(served: Served, form: InferRequest, wanted: Tensor | None, n: int, limits: Limits) -> list[Row]:
@@ -80,19 +83,19 @@ def _rows(served: Served, form: InferRequest, wanted: Tensor | None, n: int, lim
 
 def _numbers(tensor: Tensor, kind: str) -> npt.NDArray[Any]:
     """The numbers of a tensor in its shape, flat or nested as they came."""
+    what = "numbers" if kind == "f" else "whole numbers"
+    wanted = f"the input {tensor.name!r}: expected {prod(tensor.shape)} {what} for the shape {tensor.shape}"
     try:
-        array = np.asarray(tensor.data, object)  # as they are: NumPy would give each string the room of the longest
-        texts = any(isinstance(one, str) for one in array.flat)
-        array = np.asarray("") if texts else np.asarray(tensor.data)
-    except ValueError:  # lists of several lengths
-        array = np.asarray("")
-    kinds = "iuf" if kind == "f" else "iu"
-    if array.dtype.kind not in kinds or array.size != prod(tensor.shape):
-        raise Refusal(
-            400,
-            f"the input {tensor.name!r}: expected {prod(tensor.shape)} {'numbers' if kind == 'f' else 'whole numbers'} "
-            f"for the shape {tensor.shape}, got {array.size} values of kind {array.dtype}",
-        )
+        objects = np.asarray(tensor.data, object)  # as they are: NumPy would give each string the room of the longest
+        if any(isinstance(one, str) for one in objects.flat):
+            raise Refusal(400, f"{wanted}, got text")
+        array = np.asarray(tensor.data)
+    except ValueError:
+        raise Refusal(400, f"{wanted}, got lists of several lengths") from None
+    if array.dtype.kind not in ("iuf" if kind == "f" else "iu"):
+        raise Refusal(400, f"{wanted}, got something else")
+    if array.size != prod(tensor.shape):
+        raise Refusal(400, f"{wanted}, got {array.size}")
     if array.ndim > 1 and list(array.shape) != tensor.shape:
         raise Refusal(400, f"the input {tensor.name!r}: its nested lists have the shape {array.shape}")
     return array.reshape(tensor.shape)

@@ -11,6 +11,7 @@ from seewhy.explain import Explainer
 from seewhy.explanation import Explanation
 from seewhy.inputs import Inputs
 from seewhy.serve._asked import Row
+from seewhy.serve._batching import GivenUp
 from seewhy.serve._models import PREDICT, Models
 from seewhy.serve._photos import Prepared
 from seewhy.view import View
@@ -51,6 +52,8 @@ def explain_together(models: Models, kind: Hashable, items: Sequence[Item]) -> l
     try:
         found = _explain(explainer, PREDICT if predict else explainer.method, items)
         return [found[i] for i in range(len(items))]
+    except GivenUp:
+        raise
     except Exception as error:
         if len(items) == 1:
             return [error]
