@@ -1,6 +1,5 @@
 """seewhy serve: the HTTP API, and the web page on the same address."""
 
-import logging
 import os
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,8 +71,8 @@ def serve(
         queue=queue,
         timeout=timeout,
     )
+    _run.listen(host, port).close()  # so that a port that is taken is told at once
     _run.log_in_json()
-    logging.getLogger("seewhy.serve").info("loading", extra={"models": model or ["lite0"]})
     models = load_models(model or ["lite0"], _methods(method), device=device, trust=trust)
     app = create_app(models, limits, token=token, page=_page(no_web, token))
     _run.run(app, host, port, limits)

@@ -1,5 +1,6 @@
 """The allow-list: the models that clients may ask for, by name, each loaded and tried once at the start."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from seewhy.explain import Explainer
 from seewhy.inputs import Inputs
 from seewhy.models import load
 from seewhy.types import Capture, MethodInfo
+
+log = logging.getLogger("seewhy.serve")
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What a model may be called: it stands in the path of a URL."""
@@ -115,7 +118,11 @@ def load_models(specs: Sequence[str], methods: Sequence[str] | None = None, **op
         if name in named:
             raise InputError(f"two models would be called {name!r}: write NAME=SPEC for one of them")
         named[name] = spec
-    return Models({name: load(spec, **options) for name, spec in named.items()}, methods)
+    models = {}
+    for name, spec in named.items():
+        log.info("loading", extra={"model": name})
+        models[name] = load(spec, **options)
+    return Models(models, methods)
 
 
 def split_name(given: str) -> tuple[str, str]:
