@@ -20,6 +20,7 @@ from _timing import Wish, publish, table, wishes_table
 from _torch import is_cuda, options, where
 
 import seewhy
+from seewhy.allocation import keep_freed_memory
 from seewhy.evaluate import run
 from seewhy.evaluate._showing import counted
 from seewhy.evaluate.table import Table
@@ -143,6 +144,7 @@ def main() -> None:
     parser = options(__doc__, rounds=1, quick="1 photo, 2 methods, to stdout only: does it run?")
     parser.add_argument("--photos", type=int, default=len(PHOTOS), choices=range(1, len(PHOTOS) + 1), metavar="N")
     given = parser.parse_args()
+    keep_freed_memory()  # as the command line does
     photos = 1 if given.quick else given.photos
     machine = where(given.device, "scipy", "scikit-image")
     section = "evaluate_table-cuda" if is_cuda(given.device) else "evaluate_table"

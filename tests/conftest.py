@@ -18,6 +18,10 @@ import cpu_torchvision  # noqa: E402
 
 cpu_torchvision.allow()
 
+from seewhy import cli  # noqa: E402
+
+cli.keep_freed_memory = lambda: None  # this process is not seewhy's own
+
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:

@@ -9,6 +9,7 @@ from math import ceil
 from time import perf_counter
 from typing import TypeAlias, TypeVar
 
+from seewhy.allocation import is_kept
 from seewhy.errors import InputError
 from seewhy.options import number
 
@@ -18,9 +19,9 @@ MIB = 2**20
 MEMORY = 256.0
 """MiB that a chunk is reckoned to take, unless a method's option `memory` says otherwise."""
 CPU_MEMORY = 64.0
-"""The same on the CPU, where evaluation shows a model thousands of images. Larger batches gain nothing there, and what
-an operation of theirs gives is too large for the C library to keep: it is handed back to the system, and every page of
-the next one is fetched and cleared anew, which takes as long again as the arithmetic."""
+"""The same on the CPU, where evaluation shows a model thousands of images, unless freed memory is kept: what an
+operation of larger batches gives is too large for the C library, is handed back to the system, and every page of the
+next one is fetched and cleared anew, which takes as long again as the arithmetic."""
 WORKING = 16
 """What a model holds while it runs, as a multiple of what goes in: 10 to 20 in a ResNet, where the first block is the
 widest. A guess is better than none: what the model holds is most of what a chunk takes."""
@@ -40,7 +41,7 @@ def memory_on(device: object) -> float:
     >>> memory_on("cpu"), memory_on("cuda:0")
     (64.0, 256.0)
     """
-    return CPU_MEMORY if "cpu" in str(device).lower() else MEMORY
+    return CPU_MEMORY if "cpu" in str(device).lower() and not is_kept() else MEMORY
 
 
 def rows_within(memory: float, goes_in: int, beside: int = 0, working: int = WORKING) -> int:

@@ -63,7 +63,7 @@ def evaluate(
     ] = None,
     memory: Annotated[
         float | None,
-        typer.Option(metavar="MIB", help="What may be shown to the model at once. [64 on the CPU, else 256]"),
+        typer.Option(metavar="MIB", help="What may be shown to the model at once. [256; 64 on the CPU without glibc]"),
     ] = None,
     seed: Seed = 0,
     out: Annotated[

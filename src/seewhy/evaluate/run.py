@@ -73,7 +73,8 @@ def evaluate(
 
     `boxes` are annotations (COCO's JSON, Pascal VOC's XML, a folder of masks; see
     `seewhy.evaluate.annotations.read_truths`), `classes` which classes of the model theirs stand for. `memory` bounds
-    what is shown to the model at once, in MiB; unless told, 64 on the CPU, where more is slower, and 256 elsewhere.
+    what is shown to the model at once, in MiB; unless told, 256, and 64 on the CPU, where more is slower unless
+    `seewhy.allocation.keep_freed_memory()` was called, as the command line does.
     `seed` is that of all that is drawn by chance, together with the photo's content. `state` is a JSON file, written
     after every photo; where it is there already, what it holds of these photos is not measured again, so that an
     interrupted run goes on from there. A photo is told from another by its name, where it has one, and by its content.
