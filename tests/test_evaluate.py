@@ -292,7 +292,7 @@ def test_a_state_of_another_question_is_refused(vision, photos, tmp_path):
         ({"target": 1}, "other target "), ({"target": None}, "other target "), ({"target": [0, 1]}, "other target "),
         ({"layer": "7"}, "other layer"), ({"seed": 1}, "other seed"), ({"score": "output"}, "other score"),
         ({"augment": "flips"}, "other augment"), ({"labels": ["a", "b", "c"]}, "other labels"),
-        ({"methods": [("grad-cam", {}), ("random-cam", {"seed": 3})]}, "other options of methods"),
+        ({"methods": [("grad-cam", {}), ("random-cam", {"seed": 3})]}, "other methods"),
         ({"methods": ["grad-cam", "layer-cam"]}, "other methods"),
     ):  # fmt: skip
         with pytest.raises(seewhy.SeewhyError, match=words):
@@ -702,7 +702,7 @@ def test_a_file_that_was_replaced_is_measured_anew(vision, photos, tmp_path):
 
 def test_an_option_that_a_method_refuses_ends_the_run_before_it_starts(vision, photos, tmp_path):
     state, told = tmp_path / "run.json", []
-    with pytest.raises(seewhy.SeewhyError, match="the method 'score-cam' was given channels=0: expected channels="):
+    with pytest.raises(seewhy.SeewhyError, match=r"the method 'score-cam \(channels=0\)': expected channels="):
         seewhy.evaluate(
             vision, photos, methods=["grad-cam", ("score-cam", {"channels": 0})], metrics=["sparseness"], layer="4",
             state=state, told=lambda what, _: told.append(what),

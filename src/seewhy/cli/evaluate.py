@@ -7,7 +7,6 @@ from typing import Annotated
 import numpy as np
 import typer
 from rich.markup import escape
-from rich.table import Table as Drawn
 
 import seewhy
 from seewhy.cli import _report
@@ -27,7 +26,7 @@ from seewhy.cli._options import (
 from seewhy.cli._photos import stdout_for_results_only
 from seewhy.cli._wanted import wanted_target
 from seewhy.errors import InputError, SaveError
-from seewhy.evaluate._showing import counted, headings, left_out, rows
+from seewhy.evaluate._showing import counted, headings, left_out, plain, rows
 from seewhy.evaluate.run import METHODS
 from seewhy.evaluate.table import Table
 
@@ -154,9 +153,10 @@ def _tell(what: str, seconds: float) -> None:
 def _print(table: Table) -> None:
     better = [c.better for c in table.columns]
     heads = headings(table.metrics, better, {"higher": "^", "lower": "v", "nearest 0": "0", "neither": ""})
-    drawn = Drawn("method", *map(escape, heads), box=None, pad_edge=False)
-    for row in rows(table.values(), table.methods, table.controls, better):
-        cells = [f"[bold green]{cell.text}[/]" if cell.best else cell.text for cell in row.cells]
-        drawn.add_row(escape(row.name), *cells)
-    _report.out().print(drawn)
-    _report.out().print(f"{escape(table.caption())}; the best in bold, unless a control is as good")
+    body, console = rows(table.values(), table.methods, table.controls, better), _report.out()
+    notes = [f"{escape(table.caption())}; the best in bold, unless a control is as good"]
+    console.print(plain(heads, body, notes, console.width, _mark))
+
+
+def _mark(text: str, best: bool) -> str:
+    return f"[bold green]{escape(text)}[/]" if best else escape(text)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seewhy.catalog import NamedMethod
 from seewhy.errors import InputError, PhotoError, SeewhyError, TargetError
 from seewhy.evaluate._columns import Column, column
 from seewhy.evaluate._showing import gathered
@@ -33,6 +34,11 @@ class Annotations:
 
     def classes(self, i: int) -> list[int]:
         return self.truths.classes(self.place[i]) if i in self.place else []
+
+    @property
+    def name_classes(self) -> bool:
+        """Is any class named? Masks name none."""
+        return any(self.truths.classes(i) for i in self.place.values())
 
     def of(self, i: int, index: int | None) -> Truth | None:
         return self.truths.of(self.place[i], index) if i in self.place else None
@@ -97,6 +103,21 @@ def sorted_out(
     return kept, why
 
 
+# ---- methods ---------------------------------------------------------------------------------------------
+
+
+def titles_of(methods: Sequence[NamedMethod]) -> tuple[str, ...]:
+    """What the rows are called: each method's name, and its options where there are any."""
+    titles = []
+    for method in methods:
+        options = ", ".join(f"{key}={value if isinstance(value, str) else said(value)}"
+                            for key, value in method.options.items())  # fmt: skip
+        titles.append(f"{method.name} ({options})" if options else method.name)
+    if len(set(titles)) < len(titles):
+        raise InputError(f"a method is given twice: {', '.join(titles)}")
+    return tuple(titles)
+
+
 # ---- words -----------------------------------------------------------------------------------------------
 
 
@@ -111,12 +132,12 @@ def said(value: Any) -> str:
 
 
 def question(
-    explainer: Explainer, target: Any, layer: Any, boxes: Any, classes: Any, seed: int, augment: Any,
-    methods: Mapping[str, Mapping[str, Any]],
+    explainer: Explainer, target: Any, layer: Any, boxes: Any, annotated: Annotations | None, classes: Any, seed: int,
+    augment: Any,
 ) -> dict[str, str]:  # fmt: skip
     """All that makes a table another one, beside the model's name, the methods' and the metrics'."""
     several = isinstance(target, list | tuple) or is_array(target)
-    best = "the predicted class" if boxes is None else ANNOTATED
+    best = ANNOTATED if annotated is not None and annotated.name_classes else "the predicted class"
     return {
         "target": "one for each photo" if several else best if target is None else said(as_target(target)),
         "layer": "the default" if layer is None else explainer.adapter.find_layer(explainer.net, layer)[0],
@@ -127,7 +148,6 @@ def question(
         "labels": said(None if explainer.labels is None else list(explainer.labels)),
         "boxes": "none" if boxes is None else Path(boxes).name,
         "classes": said(classes),
-        "options of methods": said({name: dict(options) for name, options in methods.items() if options}),
     }
 
 

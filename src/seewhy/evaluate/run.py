@@ -18,6 +18,7 @@ from seewhy.evaluate._asked import (
     said,
     sorted_out,
     targets_of,
+    titles_of,
 )
 from seewhy.evaluate._cases import Prepared, Setting, cases, randomised
 from seewhy.evaluate._columns import Column
@@ -99,7 +100,7 @@ def evaluate(
     check_state(state)
     refuse_own(model, "methods are measured against controls at its layer, which it does not show")
     comparer = Comparer(model, with_controls(methods), layer, **options)
-    explainer, names = comparer.explainer, tuple(comparer.names)
+    explainer, names = comparer.explainer, titles_of(comparer.methods)
     if explainer.fuse is not None or isinstance(layer, list | tuple) or layer == "all":
         raise LayerError("explanations are measured at one layer: give one, or measure each in a table of its own")
     if explainer.signed:
@@ -127,8 +128,7 @@ def evaluate(
     jobs = jobs_of(asked, columns, quads)
 
     controls = tuple(name for name, m in zip(names, comparer.methods, strict=True) if m.name in CONTROLS)
-    by_name = {method.name: method.options for method in apart}
-    words = question(explainer, target, layer, boxes, classes, seed, options.get("augment"), by_name)
+    words = question(explainer, target, layer, boxes, annotated, classes, seed, options.get("augment"))
     of_photos = {given.name: "; ".join(map(said, row)) for given, row in zip(shown, targets, strict=True)}
     contents = {one.name: one.fingerprint for one in shown} | {job.name: job.fingerprint for job in jobs}
     table = Table(explainer.model_name, names, controls, tuple(columns), {}, left_out, {}, words, of_photos, contents)
@@ -192,8 +192,7 @@ def _try(setting: Setting, first: Prepared) -> None:
     with silent():
         for method, case in cases(setting, first, ()):
             if isinstance(case, InputError) and method.options:
-                given = ", ".join(f"{name}={value!r}" for name, value in method.options.items())
-                raise InputError(f"the method {method.name!r} was given {given}: {case}") from case
+                raise InputError(f"the method {method.name!r}: {case}") from case
 
 
 # ---- what is done ----------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from seewhy.evaluate._shown import apart
 from seewhy.files import write_atomically
 from seewhy.render import figure
 
-FORMAT = "seewhy evaluation 2"
+FORMAT = "seewhy evaluation 3"
 
 ANNOTATED = "the annotated classes"
 """What is asked of photos where annotations name their classes."""
@@ -66,19 +67,20 @@ class Table:
         return tuple(c.title for c in self.columns)
 
     def __getitem__(self, which: Any) -> float:
-        """One number; the options of a metric may be left out where it is there once."""
+        """One number; the options of a method or a metric may be left out where it is there once."""
         if not isinstance(which, tuple) or len(which) != 2:
             raise InputError(
                 f"expected a method and a metric, table[{self.methods[0]!r}, {(*self.metrics, 'insertion')[0]!r}], got "
                 f"{which!r}; table.to_pandas() gives rows and columns"
             )
         method, metric = which
-        if method not in self.methods:
+        called = [m for m in self.methods if m == method] or [m for m in self.methods if m.split(" (")[0] == method]
+        if len(called) != 1:
             raise unknown("method in this table", method, self.methods)
         named = [c for c in self.columns if c.title == metric] or [c for c in self.columns if c.name == metric]
         if len(named) != 1:
             raise unknown("metric in this table", metric, self.metrics)
-        return self._value(method, named[0])
+        return self._value(called[0], named[0])
 
     def values(self) -> npt.NDArray[np.float64]:
         """All numbers, (methods, metrics); NaN where nothing was measured."""
@@ -95,7 +97,8 @@ class Table:
     def __str__(self) -> str:
         better = [c.better for c in self.columns]
         heads = headings(self.metrics, better, {"higher": "^", "lower": "v", "nearest 0": "0", "neither": ""})
-        return plain(heads, rows(self.values(), self.methods, self.controls, better), [self.caption()])
+        width = shutil.get_terminal_size((1000, 0)).columns  # in a file nothing is split
+        return plain(heads, rows(self.values(), self.methods, self.controls, better), [self.caption()], width)
 
     def _repr_html_(self) -> str:
         better = [c.better for c in self.columns]
