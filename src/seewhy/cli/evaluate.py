@@ -100,6 +100,7 @@ def evaluate(
         _report.error(f"{photo} does not exist")
     if len(missing) == len(photos):
         raise typer.Exit(1)
+    fresh = [] if out is None else [folder for folder in (out, *out.parents) if not folder.exists()]
     if out is not None:
         _report.make_folder(out)
     try:
@@ -119,9 +120,15 @@ def evaluate(
                 state=None if out is None else out / "table.json",
                 told=_tell,
             )
-    except KeyboardInterrupt:
-        if out is not None and (out / "table.json").exists():
-            _report.note(f"what was measured is kept in {out / 'table.json'}: the same command goes on from there")
+    except BaseException as error:
+        for folder in fresh:
+            if not any(folder.iterdir()):  # nothing was measured
+                folder.rmdir()
+        if isinstance(error, KeyboardInterrupt) and out is not None:
+            if (out / "table.json").exists():
+                _report.note(f"what was measured is kept in {out / 'table.json'}: the same command goes on from there")
+            else:
+                _report.note("interrupted before the first photo was measured: nothing is kept")
         raise
     for name, words in table.errors.items():
         if name not in missing:
@@ -154,8 +161,8 @@ def _print(table: Table) -> None:
     better = [c.better for c in table.columns]
     heads = headings(table.metrics, better, {"higher": "^", "lower": "v", "nearest 0": "0", "neither": ""})
     body, console = rows(table.values(), table.methods, table.controls, better), _report.out()
-    notes = [f"{escape(table.caption())}; the best in bold, unless a control is as good"]
-    console.print(plain(heads, body, notes, console.width, _mark))
+    notes = [f"{table.caption()}; the best in bold, unless a control is as good", *table.cautions()]
+    console.print(plain(heads, body, list(map(escape, notes)), console.width, _mark))
 
 
 def _mark(text: str, best: bool) -> str:

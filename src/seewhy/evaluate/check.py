@@ -12,6 +12,7 @@ from seewhy.carried import refuse_own
 from seewhy.errors import InputError, unknown
 from seewhy.evaluate import _findings
 from seewhy.evaluate._alike import along_border, edges, moved, noisy, shared, unmoved
+from seewhy.evaluate._asked import refuse_explainer
 from seewhy.evaluate._controls import centre
 from seewhy.evaluate._findings import Finding, Verdict, mean, nothing, number
 from seewhy.evaluate._subject import Subject, evidence, probabilities, subject
@@ -171,6 +172,7 @@ def check(
     'failed'
     """
     check_seed(seed)
+    refuse_explainer(model, "check")
     refuse_own(model, "a check needs other methods and a copy with shuffled weights")
     ways = {"preprocess": preprocess, "labels": labels, "score": score}
     this = subject(model, image, target, (method, options), layer, ways)

@@ -26,6 +26,9 @@ FORMAT = "seewhy evaluation 3"
 ANNOTATED = "the annotated classes"
 """What is asked of photos where annotations name their classes."""
 
+SHARES = ("average-drop", "drop-in-deletion", "adcc")
+"""Metrics that divide by the probability of the class."""
+
 Measured = dict[str, dict[str, list[float]]]
 """For one photo and target: method -> metric -> sums."""
 
@@ -61,6 +64,8 @@ class Table:
     """Photo -> what was asked of it, in words; grids of four are not among them."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Photo, or grid of four -> what tells its content from any other's."""
+    faint: Mapping[str, str] = field(default_factory=dict)
+    """Photo -> its class and that one's probability, where it is below 1 %."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -97,14 +102,15 @@ class Table:
     def __str__(self) -> str:
         better = [c.better for c in self.columns]
         heads = headings(self.metrics, better, {"higher": "^", "lower": "v", "nearest 0": "0", "neither": ""})
+        notes = [self.caption(), *self.cautions()]
         width = shutil.get_terminal_size((1000, 0)).columns  # in a file nothing is split
-        return plain(heads, rows(self.values(), self.methods, self.controls, better), [self.caption()], width)
+        return plain(heads, rows(self.values(), self.methods, self.controls, better), notes, width)
 
     def _repr_html_(self) -> str:
         better = [c.better for c in self.columns]
         heads = headings(self.metrics, better, {"higher": "↑", "lower": "↓", "nearest 0": "0", "neither": ""})
         best = "the best in bold, unless a control is as good"
-        notes = [f"{self.caption('↑', '↓')}; {best}", *left_out(self.left_out)]
+        notes = [f"{self.caption('↑', '↓')}; {best}", *self.cautions(), *left_out(self.left_out)]
         if self.errors:
             notes.append(f"{counted(len(self.errors), 'failure')}: see the table's errors")
         return html(heads, rows(self.values(), self.methods, self.controls, better), notes)
@@ -125,6 +131,18 @@ class Table:
         """What was measured, and what the signs of the columns mean."""
         zero = ", 0 nearest to 0" if any(c.better == "nearest 0" for c in self.columns) else ""
         return f"{self.about()}; {up} higher is better, {down} lower{zero}"
+
+    def cautions(self) -> list[str]:
+        """In which photos the class is hardly probable, where metrics are shares of its probability."""
+        shares = [c.title for c in self.columns if c.name in SHARES]
+        if not (self.faint and shares):
+            return []
+        some = [f"{name} ({words})" for name, words in self.faint.items()]
+        more = f" and {len(some) - 3} more" if len(some) > 3 else ""
+        return [
+            f"the class has a probability below 0.01 in {', '.join(some[:3])}{more}: shares of it, "
+            f"{', '.join(shares)}, mean little there, and may rule the mean"
+        ]
 
     def counted(self) -> int:
         """How many photos were measured, grids of four not counted."""
@@ -163,6 +181,7 @@ class Table:
             errors={**self.errors, **other.errors},
             targets={**self.targets, **other.targets},
             fingerprints={**self.fingerprints, **other.fingerprints},
+            faint={**self.faint, **other.faint},
         )
 
     def _value(self, method: str, column: Column) -> float:
@@ -222,6 +241,7 @@ class Table:
             "asked": self.asked,
             "targets": self.targets,
             "fingerprints": self.fingerprints,
+            "faint": self.faint,
             "measured": self.measured,
         }
         return json.dumps(kept, indent=1)
@@ -229,7 +249,14 @@ class Table:
     def figure(self) -> Image.Image:
         """The table as a picture: in each column the best is dark, the worst is pale; controls stand below a line."""
         better = [c.better for c in self.columns]
-        return draw(self.values(), self.methods, self.controls, self.metrics, better, self.about())
+        return draw(
+            self.values(),
+            self.methods,
+            self.controls,
+            self.metrics,
+            better,
+            "\n".join([self.about(), *self.cautions()]),
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write .csv, .json or a picture; the file appears whole or not at all. Raises SaveError where it cannot."""
@@ -294,6 +321,7 @@ def _apart_from(one: Table, other: Table) -> Table:
         errors={key(words): why for words, why in other.errors.items()},
         targets={names.get(name, name): words for name, words in other.targets.items()},
         fingerprints={names.get(name, name): one for name, one in other.fingerprints.items()},
+        faint={names.get(name, name): words for name, words in other.faint.items()},
     )
 
 
@@ -336,7 +364,7 @@ def open_table(path: str | Path, metrics: Sequence[Any] = ()) -> Table:
         return Table(
             kept["model"], tuple(kept["methods"]), tuple(kept["controls"]), columns, kept["measured"],
             kept["left_out"], kept["errors"], kept["asked"], kept["targets"],
-            kept["fingerprints"],
+            kept["fingerprints"], kept["faint"],
         )  # fmt: skip
     except UnknownNameError as error:
         raise UnknownNameError(
