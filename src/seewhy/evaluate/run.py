@@ -90,7 +90,8 @@ def evaluate(
     A photo that is explained for several annotated classes has the weight of one: the mean within it is taken first.
 
     What cannot be measured is named before anything is run: InputError, UnknownNameError, TargetError. A photo, a
-    method or a metric that fails costs no other: `table.errors`.
+    method or a metric that fails costs no other: `table.errors`. A SeewhyWarning says for how many photos the annotated
+    objects lie mostly outside of what the model sees.
 
     >>> import torch
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
