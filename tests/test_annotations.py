@@ -301,6 +301,7 @@ BOX = {"image_id": 1, "category_id": 10, "bbox": [1, 1, 2, 2]}
         ("[" * 100_000, "is not JSON"),
         (b"\xff\xfe\x00", "is not JSON"),
         ("[1]", "an object of images, annotations and categories, got list"),
+        ("{}", "an object of images, annotations and categories, got an empty object"),
         ('{"image": []}', "got 'image'"),
         ({"images": {}}, "expected 'images' to be a list of objects"),
         ({"annotations": [3]}, "expected 'annotations' to be a list of objects"),

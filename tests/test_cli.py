@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 import seewhy
 from seewhy import cli
+from seewhy.cli import _report
 from seewhy.photos import embedded_photo
 
 KEYS = ["photo", "output", "model", "method", "layer", "predictions", "targets", "seconds"]
@@ -357,6 +359,29 @@ def test_evaluate_prints_a_table_and_keeps_it(run, coffee):
     assert "expected a folder" in run("evaluate", coffee, "--out", "table.csv")[2]
 
 
+def test_an_interruption_before_the_first_photo_leaves_nothing(run, coffee, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(seewhy, "evaluate", stop)
+    os.mkdir("there")
+    for folder in ("made/results", "there"):
+        code, out, err = run("evaluate", coffee, "--out", folder)
+        assert code == 130 and "before the first photo was measured: nothing is kept" in err and not out
+    assert os.listdir() == ["there"]
+    Path("file").write_text("")
+    assert "the folder file cannot be made: a file of this name is there" in run("evaluate", coffee, "-o", "file")[2]
+
+
+def test_a_terminal_cuts_no_name_and_no_number(run, coffee, monkeypatch):
+    monkeypatch.setattr(_report, "out", lambda: Console(highlight=False, soft_wrap=True, width=60))
+    metrics = "sparseness,complexity,average-drop,average-increase,drop-in-deletion"
+    code, out, _ = run("evaluate", coffee, "--methods", "grad-cam", "--metrics", metrics)
+    assert code == 0 and out.count("random-cam (control)") == 3 and "…" not in out
+    assert all(name in out for name in metrics.split(","))
+    assert all(len(line) <= 60 for line in out.split("1 photo")[0].splitlines())
+
+
 def test_methods_and_metrics_take_their_options_after_colons(run, coffee):
     metrics = "deletion:step=50176, road:order=morf:percentiles=(20,80),road:order=lerf:percentiles=[20,80]"
     methods = "grad-cam,random-cam:seed=1,random-cam:seed=2"
@@ -374,7 +399,10 @@ def test_methods_and_metrics_take_their_options_after_colons(run, coffee):
         (("--metrics", "insertion:3584"), "expected NAME=VALUE, such as insertion:step=3584, got '3584'"),
         (("--methods", "grad-cam:channels=3"), "'grad-cam' has no option 'channels': it has none"),
         (("--metrics", "road:percentiles=10,20"), "stands in brackets, such as road:percentiles=(10,20)"),
-        (("--metrics", "sparseness", "--methods", "score-cam:channels=0"), "'score-cam' was given channels=0"),
+        (
+            ("--metrics", "sparseness", "--methods", "score-cam:channels=0"),
+            "'score-cam (channels=0)': expected channels=",
+        ),
     ):
         code, out, err = run("evaluate", coffee, *arguments)
         assert code == 1 and words in err and not out

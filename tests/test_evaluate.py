@@ -292,7 +292,7 @@ def test_a_state_of_another_question_is_refused(vision, photos, tmp_path):
         ({"target": 1}, "other target "), ({"target": None}, "other target "), ({"target": [0, 1]}, "other target "),
         ({"layer": "7"}, "other layer"), ({"seed": 1}, "other seed"), ({"score": "output"}, "other score"),
         ({"augment": "flips"}, "other augment"), ({"labels": ["a", "b", "c"]}, "other labels"),
-        ({"methods": [("grad-cam", {}), ("random-cam", {"seed": 3})]}, "other options of methods"),
+        ({"methods": [("grad-cam", {}), ("random-cam", {"seed": 3})]}, "other methods"),
         ({"methods": ["grad-cam", "layer-cam"]}, "other methods"),
     ):  # fmt: skip
         with pytest.raises(seewhy.SeewhyError, match=words):
@@ -415,7 +415,7 @@ def test_annotations_are_held_against_headers(vision, photos, tmp_path, monkeypa
             image.convert("RGB").resize((320, 320)).save(tmp_path / name)
     content = {
         "images": [{"id": i, "file_name": name, "width": 320, "height": 320} for i, name in enumerate(names)],
-        "annotations": [{"id": i, "image_id": i, "category_id": 1, "bbox": [10, 10, 60, 60]} for i in range(2)],
+        "annotations": [{"id": i, "image_id": i, "category_id": 1, "bbox": [140, 140, 40, 40]} for i in range(2)],
         "categories": [{"id": 1, "name": "red"}],
     }
     (tmp_path / "boxes.json").write_text(json.dumps(content))
@@ -702,7 +702,7 @@ def test_a_file_that_was_replaced_is_measured_anew(vision, photos, tmp_path):
 
 def test_an_option_that_a_method_refuses_ends_the_run_before_it_starts(vision, photos, tmp_path):
     state, told = tmp_path / "run.json", []
-    with pytest.raises(seewhy.SeewhyError, match="the method 'score-cam' was given channels=0: expected channels="):
+    with pytest.raises(seewhy.SeewhyError, match=r"the method 'score-cam \(channels=0\)': expected channels="):
         seewhy.evaluate(
             vision, photos, methods=["grad-cam", ("score-cam", {"channels": 0})], metrics=["sparseness"], layer="4",
             state=state, told=lambda what, _: told.append(what),
@@ -735,3 +735,23 @@ def test_the_image_centre_may_be_asked_for_as_random_cam_may(vision, photos):
         vision, photos[:1], methods=["Image_Centre", "random-cam"], metrics=["sparseness"], layer="4"
     )
     assert table.methods == table.controls == ("image-centre", "random-cam")
+
+
+def test_objects_that_the_model_does_not_see_are_named_before_the_run(vision, photos, folder, tmp_path):
+    """Each mark is in a corner: a crop from the centre does not see it."""
+    narrow = seewhy.Preprocess(size=(16, 16), resize=32, mean=(0, 0, 0), std=(1, 1, 1))
+    cropped = seewhy.VisionModel(vision.net, narrow, planted.CLASSES, "cropped")
+    options = {"methods": ["grad-cam"], "metrics": ["energy-pointing-game"], "boxes": folder / "masks", "layer": "4"}
+    with pytest.warns(seewhy.SeewhyWarning, match="in 2 of 2 photos the annotated objects lie mostly outside") as told:
+        seewhy.evaluate(cropped, photos[:2], **options)
+    assert str(photos[0]) in str(told[0].message)
+    table = seewhy.evaluate(vision, photos[:2], **options)  # sees all of them, and warnings are errors here
+    assert table.asked["target"] == "the predicted class" and table.targets[str(photos[0])] == "top(1)"
+    assert "annotated classes" not in table.caption()  # masks name no class
+
+
+def test_an_explainer_is_no_model(photos):
+    explainer = seewhy.Explainer(planted.net(), labels=planted.CLASSES)
+    for call, given in ((seewhy.evaluate, [photos[0]]), (seewhy.check, photos[0])):
+        with pytest.raises(seewhy.SeewhyError, match=rf"got an Explainer.*seewhy\.{call.__name__}\(net, \.\.\.\)"):
+            call(explainer, given)

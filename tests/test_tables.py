@@ -274,6 +274,74 @@ def test_a_table_is_printed_with_its_numbers_and_controls_never_win():
     assert Cells(signed._repr_html_()).marked["b"] == ["0.1"] and "0 nearest to 0" in signed.caption()
 
 
+def test_a_table_is_split_where_it_is_wider_than_the_terminal(monkeypatch):
+    names = ("smooth-grad-cam-plus-plus (samples=32)", "grad-cam", "chance")
+    metrics = ("average-drop", ("insertion", {"step": 3584}), "parameter-randomisation", "seconds")
+    columns = tuple(map(column, metrics))
+    sums = {name: {c.title: [-0.0123 - i, 1.0] for c in columns} for i, name in enumerate(names)}
+    kept = Table("net", names, names[-1:], columns, {"a.jpg": {"cat": sums}}, targets={"a.jpg": "cat"})
+    whole = str(kept).splitlines()
+    assert len(whole) == 5  # in a file nothing is split
+    for width in (66, 80, 100):
+        monkeypatch.setenv("COLUMNS", str(width))
+        *lines, note = str(kept).splitlines()
+        assert all(len(line) <= width for line in lines) and note == whole[-1]
+        parts = "\n".join(lines).split("\n\n")
+        assert len(parts) > 1 and all([*map(str.split, part.splitlines())][2][0] == "grad-cam" for part in parts)
+        for cell in {word for line in whole[:-1] for word in line.split()}:
+            assert cell in str(kept)
+    monkeypatch.setenv("COLUMNS", "20")  # narrower than a name: each metric by itself, and nothing cut
+    assert str(kept).count(names[0]) == 4
+
+
+def test_what_prints_the_same_is_as_good():
+    rows = {"a": (0.35604, 9.0), "b": (0.35597, 8.0), "c": (0.2, 8.0), "chance": (0.1, 8.0)}
+    assert Cells(table(rows)._repr_html_()).marked["b"] == ["0.356", "0.356"]  # the control is as good in the other
+    seconds = (column("seconds"),)
+    sums = {name: {"seconds": [taken, 1.0]} for name, taken in (("a", 0.5), ("b", 0.1))}
+    assert not Cells(Table("net", ("a", "b"), (), seconds, {"a.jpg": {"cat": sums}})._repr_html_()).marked["b"]
+
+
+def test_methods_are_told_apart_by_their_options(vision, photos, tmp_path):
+    def asked(channels, which=(0,), **options):
+        methods = [("score-cam", {"channels": channels})]
+        return measured(vision, photos, which, **{"methods": methods, "metrics": ["sparseness"], **options})
+
+    one = asked(2, state=tmp_path / "run.json")
+    assert one.methods == ("score-cam (channels=2)", "random-cam", "image-centre")
+    assert one["score-cam", "sparseness"] == one["score-cam (channels=2)", "sparseness"]
+    assert one.to_csv().splitlines()[1].startswith("score-cam (channels=2),")
+    assert open_table(one.save(tmp_path / "t.json")).methods == one.methods and "score-cam (channels=2)" in str(one)
+    assert one.merge(asked(2, (1,))).counted() == asked(2, (0, 1), state=tmp_path / "run.json").counted() == 2
+    with pytest.raises(seewhy.SeewhyError, match="different methods"):
+        one.merge(asked(1, (1,)))
+    with pytest.raises(seewhy.SeewhyError, match="a run of other methods"):
+        asked(1, state=tmp_path / "run.json")
+
+
+def test_a_class_that_is_hardly_probable_is_named(vision, photos, tmp_path):
+    class Sure(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.bias = vision.net, torch.tensor([0.0, 0.0, -20.0, 0.0])
+
+        def forward(self, x):
+            return self.net(x)[:, :4] + self.bias
+
+    sure = seewhy.VisionModel(Sure(), vision.preprocess, None, "sure")
+    options = {"metrics": ["drop-in-deletion", "sparseness"], "layer": "net.act"}
+    faint = measured(sure, photos, (1, 2), **options, state=tmp_path / "run.json")  # asked for 1 and 2
+    assert list(faint.faint) == [str(photos[2])] and "class 2" in faint.faint[str(photos[2])]
+    [words] = faint.cautions()
+    assert f"below 0.01 in {photos[2]} (class 2 " in words and "drop-in-deletion, mean little" in words
+    assert words in str(faint) and words in faint._repr_html_().replace("&#x27;", "'")
+    assert faint.figure().height > replace(faint, faint={}).figure().height
+    assert open_table(tmp_path / "run.json").faint == faint.faint
+    assert measured(sure, photos, (1,), **options, state=tmp_path / "run.json").cautions() == []
+    assert measured(sure, photos, (1,), **options).merge(measured(sure, photos, (2,), **options)).faint == faint.faint
+    assert not measured(sure, photos, (2,), **{**options, "metrics": ["sparseness"]}).cautions()
+
+
 # ---- the picture -----------------------------------------------------------------------------------------
 
 

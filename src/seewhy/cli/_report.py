@@ -44,5 +44,7 @@ def make_folder(folder: Path) -> None:
     """Make a folder for pictures, where it is not there; SaveError where that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise SaveError(f"the folder {folder} cannot be made: a file of this name is there") from error
     except OSError as error:
         raise SaveError(f"the folder {folder} cannot be made: {error.strerror}") from error

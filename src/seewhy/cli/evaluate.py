@@ -7,7 +7,6 @@ from typing import Annotated
 import numpy as np
 import typer
 from rich.markup import escape
-from rich.table import Table as Drawn
 
 import seewhy
 from seewhy.cli import _report
@@ -27,7 +26,7 @@ from seewhy.cli._options import (
 from seewhy.cli._photos import stdout_for_results_only
 from seewhy.cli._wanted import wanted_target
 from seewhy.errors import InputError, SaveError
-from seewhy.evaluate._showing import counted, headings, left_out, rows
+from seewhy.evaluate._showing import counted, headings, left_out, plain, rows
 from seewhy.evaluate.run import METHODS
 from seewhy.evaluate.table import Table
 
@@ -101,6 +100,7 @@ def evaluate(
         _report.error(f"{photo} does not exist")
     if len(missing) == len(photos):
         raise typer.Exit(1)
+    fresh = [] if out is None else [folder for folder in (out, *out.parents) if not folder.exists()]
     if out is not None:
         _report.make_folder(out)
     try:
@@ -120,9 +120,15 @@ def evaluate(
                 state=None if out is None else out / "table.json",
                 told=_tell,
             )
-    except KeyboardInterrupt:
-        if out is not None and (out / "table.json").exists():
-            _report.note(f"what was measured is kept in {out / 'table.json'}: the same command goes on from there")
+    except BaseException as error:
+        for folder in fresh:
+            if not any(folder.iterdir()):  # nothing was measured
+                folder.rmdir()
+        if isinstance(error, KeyboardInterrupt) and out is not None:
+            if (out / "table.json").exists():
+                _report.note(f"what was measured is kept in {out / 'table.json'}: the same command goes on from there")
+            else:
+                _report.note("interrupted before the first photo was measured: nothing is kept")
         raise
     for name, words in table.errors.items():
         if name not in missing:
@@ -154,9 +160,10 @@ def _tell(what: str, seconds: float) -> None:
 def _print(table: Table) -> None:
     better = [c.better for c in table.columns]
     heads = headings(table.metrics, better, {"higher": "^", "lower": "v", "nearest 0": "0", "neither": ""})
-    drawn = Drawn("method", *map(escape, heads), box=None, pad_edge=False)
-    for row in rows(table.values(), table.methods, table.controls, better):
-        cells = [f"[bold green]{cell.text}[/]" if cell.best else cell.text for cell in row.cells]
-        drawn.add_row(escape(row.name), *cells)
-    _report.out().print(drawn)
-    _report.out().print(f"{escape(table.caption())}; the best in bold, unless a control is as good")
+    body, console = rows(table.values(), table.methods, table.controls, better), _report.out()
+    notes = [f"{table.caption()}; the best in bold, unless a control is as good", *table.cautions()]
+    console.print(plain(heads, body, list(map(escape, notes)), console.width, _mark))
+
+
+def _mark(text: str, best: bool) -> str:
+    return f"[bold green]{escape(text)}[/]" if best else escape(text)

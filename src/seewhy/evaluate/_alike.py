@@ -38,10 +38,22 @@ def on_grid(fine: Map, grid: Sequence[int]) -> Map:
     return fine
 
 
-def agreement(a: Map, b: Map) -> float:
-    """Spearman's rank correlation of two maps of one photo on the coarser of their grids."""
+def shared(a: Map, b: Map) -> float:
+    """How much of their evidence two maps of one photo share: 0 nothing, 1 all; a blank map shares nothing.
+
+        sum over positions of min(a / sum a, b / sum b)
+
+    a and b are rectified and laid on the coarser of their grids. Where a map is blank it has no say, however many such
+    positions there are.
+
+    >>> shared(np.asarray([[3.0, 1.0, 0.0]]), np.asarray([[3.0, 0.0, 1.0]]))
+    0.75
+    """
     grid = tuple(map(min, a.shape, b.shape))
-    return spearman(on_grid(a, grid), on_grid(b, grid))
+    one, other = (on_grid(np.maximum(fine, 0), grid) for fine in (a, b))
+    if not (one.any() and other.any()):
+        return 0.0
+    return float(np.minimum(one / one.sum(), other / other.sum()).sum())
 
 
 def noisy(image: Image, share: float, count: int, seed: int) -> Image:

@@ -2,14 +2,16 @@
 
 import hashlib
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seewhy.errors import InputError, PhotoError, SeewhyError, TargetError
+from seewhy.catalog import NamedMethod
+from seewhy.errors import InputError, PhotoError, SeewhyError, SeewhyWarning, TargetError
 from seewhy.evaluate._columns import Column, column
-from seewhy.evaluate._showing import gathered
+from seewhy.evaluate._showing import counted, gathered
 from seewhy.evaluate._shown import Shown
 from seewhy.evaluate.annotations import AnyPhoto, Mapped, Truths, read_truths
 from seewhy.evaluate.table import ANNOTATED
@@ -19,6 +21,16 @@ from seewhy.measure import Need, Truth
 from seewhy.outputs import is_array
 from seewhy.targets._forms import as_rows, as_target
 from seewhy.types import Target
+
+
+def refuse_explainer(model: Any, call: str) -> None:
+    """Raise InputError for an Explainer in place of its model; `call` is the function that was given it."""
+    if isinstance(model, Explainer):
+        raise InputError(
+            f"expected the model itself, got an Explainer, which has one method: seewhy.{call}(net, ...) takes "
+            "labels=, preprocess= and the other options as Explainer(net, ...) does"
+        )
+
 
 # ---- annotations and targets -----------------------------------------------------------------------------
 
@@ -33,6 +45,15 @@ class Annotations:
 
     def classes(self, i: int) -> list[int]:
         return self.truths.classes(self.place[i]) if i in self.place else []
+
+    @property
+    def name_classes(self) -> bool:
+        """Is any class named? Masks name none."""
+        return any(self.truths.classes(i) for i in self.place.values())
+
+    def seen(self, i: int, region: Sequence[tuple[float, float]]) -> float | None:
+        """The share of the area of a photo's boxes, of whichever class, that lies in this part of it."""
+        return self.truths.seen(self.place[i], region)
 
     def of(self, i: int, index: int | None) -> Truth | None:
         return self.truths.of(self.place[i], index) if i in self.place else None
@@ -55,6 +76,31 @@ def annotations_of(
         raise failed[0]
     truths = read_truths(boxes, list(opened.values()), explainer.labels, classes=classes)
     return Annotations(truths, {i: place for place, i in enumerate(opened)})
+
+
+def warn_of_unseen(annotated: Annotations | None, shown: Sequence[Shown], explainer: Explainer) -> None:
+    """Warn where the annotated objects lie outside what is cut from the photos for the model."""
+    if annotated is None:
+        return
+    unseen, regions = [], {}
+    for i in annotated.place:
+        size = annotated.truths.sizes[annotated.place[i]]
+        if size not in regions:  # what is seen depends on a photo's size alone
+            try:
+                regions[size] = explainer.prepare(shown[i].image).views[0].geometry.region
+            except SeewhyError:  # said where it is measured
+                continue
+        share = annotated.seen(i, regions[size])
+        if share is not None and share < 0.5:
+            unseen.append(shown[i].name)
+    if unseen:
+        some = ", ".join(unseen[:3]) + (f" and {len(unseen) - 3} more" if len(unseen) > 3 else "")
+        warnings.warn(
+            f"in {len(unseen)} of {counted(len(annotated.place), 'photo')} the annotated objects lie mostly outside of "
+            f"what the model sees: {some}; look at resize= and size= of its preprocess",
+            SeewhyWarning,
+            stacklevel=3,
+        )
 
 
 def targets_of(explainer: Explainer, target: Any, n: int, annotated: Annotations | None) -> list[list[Target]]:
@@ -97,6 +143,21 @@ def sorted_out(
     return kept, why
 
 
+# ---- methods ---------------------------------------------------------------------------------------------
+
+
+def titles_of(methods: Sequence[NamedMethod]) -> tuple[str, ...]:
+    """What the rows are called: each method's name, and its options where there are any."""
+    titles = []
+    for method in methods:
+        options = ", ".join(f"{key}={value if isinstance(value, str) else said(value)}"
+                            for key, value in method.options.items())  # fmt: skip
+        titles.append(f"{method.name} ({options})" if options else method.name)
+    if len(set(titles)) < len(titles):
+        raise InputError(f"a method is given twice: {', '.join(titles)}")
+    return tuple(titles)
+
+
 # ---- words -----------------------------------------------------------------------------------------------
 
 
@@ -111,12 +172,12 @@ def said(value: Any) -> str:
 
 
 def question(
-    explainer: Explainer, target: Any, layer: Any, boxes: Any, classes: Any, seed: int, augment: Any,
-    methods: Mapping[str, Mapping[str, Any]],
+    explainer: Explainer, target: Any, layer: Any, boxes: Any, annotated: Annotations | None, classes: Any, seed: int,
+    augment: Any,
 ) -> dict[str, str]:  # fmt: skip
     """All that makes a table another one, beside the model's name, the methods' and the metrics'."""
     several = isinstance(target, list | tuple) or is_array(target)
-    best = "the predicted class" if boxes is None else ANNOTATED
+    best = ANNOTATED if annotated is not None and annotated.name_classes else "the predicted class"
     return {
         "target": "one for each photo" if several else best if target is None else said(as_target(target)),
         "layer": "the default" if layer is None else explainer.adapter.find_layer(explainer.net, layer)[0],
@@ -127,7 +188,6 @@ def question(
         "labels": said(None if explainer.labels is None else list(explainer.labels)),
         "boxes": "none" if boxes is None else Path(boxes).name,
         "classes": said(classes),
-        "options of methods": said({name: dict(options) for name, options in methods.items() if options}),
     }
 
 

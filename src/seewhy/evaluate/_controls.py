@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from array_api_compat import array_namespace, device
 
 from seewhy.catalog import NamedMethod, as_method, spelled
@@ -12,14 +13,19 @@ from seewhy.types import Capture, Maps, method
 CONTROLS = ("random-cam", "image-centre")
 
 
+def centre(space: Sequence[int]) -> npt.NDArray[np.float64]:
+    """1 in the centre of an image of this size, falling in a straight line to 0 in the corners."""
+    axes = [(np.arange(length) + 0.5) / length * 2 - 1 for length in space]
+    far = sum(np.meshgrid(*[axis**2 for axis in axes], indexing="ij"))
+    return np.asarray(1 - np.sqrt(np.asarray(far) / len(axes)))
+
+
 @method(paper="a control, of no paper", gradients=False, at_input=True)
 def image_centre(capture: Capture) -> Maps:
     """The centre of the image, whatever is in it: 1 there, falling in a straight line to 0 in the corners."""
     images = capture.activations
     n, k = capture.scores.shape
-    axes = [(np.arange(length) + 0.5) / length * 2 - 1 for length in images.shape[2:]]
-    far = sum(np.meshgrid(*[axis**2 for axis in axes], indexing="ij"))
-    near = 1 - np.sqrt(np.asarray(far) / len(axes))
+    near = centre(images.shape[2:])
     xp = array_namespace(images)
     maps = np.broadcast_to(near, (n, k, *near.shape)).copy()
     return xp.asarray(maps, dtype=images.dtype, device=device(images))

@@ -13,9 +13,6 @@ from seewhy.render.text import Font, font, line_height, wrap, write
 
 ARROWS = {"higher": "higher is better", "lower": "lower is better", "nearest 0": "nearest 0 is best", "neither": ""}
 
-ROUNDING = 1e-5
-"""Numbers of a column that are nearer to each other than this share of them are equal."""
-
 DPI = 110
 CELL = (126, 37)
 """Pixels of a cell, across and down."""
@@ -26,14 +23,26 @@ HEADS, NAMES, NOTES = 8.5, 9.5, 9
 """Points of the letters over the columns, before the rows, and below."""
 
 
+def printed(value: float) -> str:
+    """A number as the table shows it; nothing where it is not known.
+
+    >>> printed(0.03356), printed(float("nan"))
+    ('0.0336', '')
+    """
+    return "" if np.isnan(value) else f"{value:.3g}"
+
+
 def shades(values: npt.NDArray[np.float64], better: Sequence[Better]) -> npt.NDArray[np.float64]:
     """How good each number is within its column, 0 the worst to 1 the best; NaN where that cannot be said.
+
+    Numbers are taken as they are printed, so that what looks the same is the same.
 
     >>> shades(np.asarray([[1.0, 1.0], [3.0, 3.0]]), ["higher", "lower"]).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     >>> shades(np.asarray([[-0.5], [0.25], [0.0]]), ["nearest 0"]).ravel().tolist()
     [0.0, 0.5, 1.0]
     """
+    values = np.asarray([[float(printed(value) or "nan") for value in row] for row in values]).reshape(values.shape)
     found = np.full(values.shape, np.nan)
     for j, way in enumerate(better):
         known = np.isfinite(values[:, j])
@@ -41,7 +50,7 @@ def shades(values: npt.NDArray[np.float64], better: Sequence[Better]) -> npt.NDA
             continue
         column = np.abs(values[known, j]) if way == "nearest 0" else values[known, j]
         low, high = column.min(), column.max()
-        if high - low > ROUNDING * max(abs(high), abs(low)):
+        if high > low:
             share = (column - low) / (high - low)
             found[known, j] = share if way == "higher" else 1 - share
     return found
@@ -53,7 +62,7 @@ def winners(good: npt.NDArray[np.float64], controls: Sequence[bool]) -> npt.NDAr
     >>> winners(np.asarray([[1.0, 0.5], [0.0, 0.2], [0.5, 1.0]]), [False, False, True]).tolist()
     [[True, False], [False, False], [False, False]]
     """
-    best = good > 1 - ROUNDING
+    best = good == 1
     as_good = np.any(best & np.asarray(controls, bool)[:, None], axis=0)
     found: npt.NDArray[np.bool_] = best & ~as_good
     return found
@@ -93,8 +102,8 @@ def draw(
     axes.imshow(colours, aspect="auto")
     for i in range(len(rows)):
         for j in range(len(columns)):
-            number = "" if np.isnan(values[i, j]) else f"{values[i, j]:.3g}"
-            axes.text(j, i, number, ha="center", va="center", fontsize=9, weight="bold" if best[i, j] else "normal")
+            weight = "bold" if best[i, j] else "normal"
+            axes.text(j, i, printed(values[i, j]), ha="center", va="center", fontsize=9, weight=weight)
     if 0 < len(controls) < len(rows):
         axes.axhline(len(rows) - len([n for n in rows if n in controls]) - 0.5, color="black", linewidth=1.2)
     axes.set_axis_off()

@@ -14,7 +14,11 @@ FOLLOWS = (0.5, 0.8)
 and Eigen-CAM, which show where the layer is active, come out between: a random net is active at strong edges too."""
 STABLE = (0.7, 0.4)
 """Likeness to the maps of disturbed images: passed from the first on, failed below the second."""
-AGREES = (0.5, 0.2)
+AGREES = 0.25
+"""How far from what the better control shares (0) to all (1): passed from there on. Below what either of the two
+controls shares a map has failed."""
+BROAD = 0.75
+"""What a control shares where sharing says little."""
 SLOPE = (0.05, 0.001)
 FRAME = (0.5, 0.8)
 """How far from an even map (0) to a mere frame (1): passed up to the first, failed above the second."""
@@ -99,23 +103,28 @@ def stability(
     return Finding(name, value, references, verdict, sentence)
 
 
-def agreement(method: str, peers: Mapping[str, float], same: Sequence[str], by_chance: float, edges: float) -> Finding:
+def agreement(
+    method: str, peers: Mapping[str, float], same: Sequence[str], by_chance: float, centre: float, edges: float
+) -> Finding:
+    """`peers`: the evidence shared with each; the others are what RandomCAM, the centre and edges share with them."""
     if not peers:
         return nothing("agreement", f"Here {', '.join(same)} give the very map of {method}: no other view to compare.")
     value = mean(list(peers.values()))
-    if np.isnan(value):
-        return nothing("agreement", "On the grid of the other methods' maps this one is the same everywhere.")
-    verdict = _high(value, AGREES)
-    if verdict == "passed" and value <= by_chance:
-        verdict = "doubtful"
+    chance = max(by_chance, centre)
+    verdict: Verdict = "passed" if value - chance >= AGREES * (1 - chance) else "doubtful"
+    if value < min(by_chance, centre):
+        verdict = "failed"
     sentence = {
         "passed": "Other methods put the evidence in the same places.",
-        "doubtful": "Other methods put the evidence partly elsewhere: look at them side by side, seewhy.compare(...).",
-        "failed": "Other methods put the evidence elsewhere: they cannot all be right.",
+        "doubtful": "Other methods share little more of the evidence than a map that knows nothing: look at them side "
+        "by side, seewhy.compare(...).",
+        "failed": "Other methods put the evidence elsewhere: they share more of it with maps that know nothing.",
     }[verdict]
-    if by_chance >= AGREES[0]:
-        sentence += " Maps drawn by chance agree as well: all that is active at the layer lies in one place."
-    references = {"the same map": 1.0, **_control(method, by_chance), "an edge detector": edges}
+    if chance >= BROAD:
+        sentence += " Their evidence is spread widely or lies in the middle, so that any such map shares much of it."
+    references = {
+        "the same map": 1.0, **_control(method, by_chance), "the image's centre": centre, "an edge detector": edges
+    }  # fmt: skip
     return Finding("agreement", value, references, verdict, sentence, peers)
 
 

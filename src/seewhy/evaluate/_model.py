@@ -80,6 +80,11 @@ class AskedModel:
         score, probability = self._numbers(self.image[None])[0]
         return float(score), float(probability)
 
+    @property
+    def probability(self) -> float | None:
+        """That of the class in the photo as it is; None where there is none."""
+        return None if self.target.index is None or self.kind is None else self.clean[1]
+
     def others(self, most: int) -> list[int]:
         """The classes of the highest score, best first, without the asked one."""
         classes = self.capture.classes

@@ -92,7 +92,9 @@ def _coco(path: Path) -> list[Page]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= content.keys():
-        has = ", ".join(map(repr, list(content)[:6])) if isinstance(content, dict) else type(content).__name__
+        has = type(content).__name__
+        if isinstance(content, dict):
+            has = ", ".join(map(repr, list(content)[:6])) or "an empty object"
         raise InputError(f"{path}: expected COCO's form, an object of images, annotations and categories, got {has}")
     names = {
         key: _get(entry, "name", str, at) for key, (at, entry) in _by_id(_records(content, "categories", path)).items()

@@ -1,13 +1,13 @@
 """A table as people read it: numbers cut to what tells them apart, the best in bold, controls named as such."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 import numpy.typing as npt
 
-from seewhy.evaluate._drawing import shades, winners
+from seewhy.evaluate._drawing import printed, shades, winners
 from seewhy.measure import Better
 
 
@@ -72,7 +72,7 @@ def rows(
     best = winners(shades(values, better), [name in controls for name in methods])
     found = []
     for name, row, wins in zip(methods, values, best, strict=True):
-        cells = tuple(Cell("" if np.isnan(v) else f"{v:.3g}", bool(w)) for v, w in zip(row, wins, strict=True))
+        cells = tuple(Cell(printed(v), bool(w)) for v, w in zip(row, wins, strict=True))
         found.append(Row(f"{name} (control)" if name in controls else name, name in controls, cells))
     return found
 
@@ -82,12 +82,46 @@ def headings(titles: Sequence[str], better: Sequence[Better], signs: Mapping[Bet
     return [f"{title} {signs[way]}".rstrip() for title, way in zip(titles, better, strict=True)]
 
 
-def plain(heads: Sequence[str], body: Sequence[Row], notes: Sequence[str]) -> str:
-    """A table and notes below it as lines of text."""
-    lines = [["method", *heads], *([row.name, *(cell.text for cell in row.cells)] for row in body)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    said = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines]
+def plain(
+    heads: Sequence[str], body: Sequence[Row], notes: Sequence[str], width: int,
+    mark: Callable[[str, bool], str] = lambda text, best: text,
+) -> str:  # fmt: skip
+    """A table and notes below it as lines of text; `mark` may colour a name or number, and is told which are the best.
+
+    Where not all columns are within the width there are several tables, one under the other, each with all rows.
+
+    >>> row = Row("cam", False, (Cell("0.25", False), Cell("9", False)))
+    >>> print(plain(["sparseness", "complexity"], [row], [], 20))
+    method  sparseness
+    cam           0.25
+    <BLANKLINE>
+    method  complexity
+    cam              9
+    """
+    lines = [("method", [Cell(head, False) for head in heads]), *((row.name, row.cells) for row in body)]
+    first = max(len(name) for name, _ in lines)
+    widths = [max(len(cells[j].text) for _, cells in lines) for j in range(len(heads))]
+    said: list[str] = []
+    for part in _parts(widths, width - first):
+        said += [""] if said else []
+        for name, cells in lines:
+            numbers = [mark(cells[j].text.rjust(widths[j]), cells[j].best) for j in part]
+            said.append("  ".join([mark(name.ljust(first), False), *numbers]).rstrip())
     return "\n".join([*said, *notes])
+
+
+def _parts(widths: Sequence[int], room: int) -> list[list[int]]:
+    """Which columns stand side by side, each with two spaces before it: as many as there is room for, and one at least.
+
+    >>> _parts([10, 10, 30], 25), _parts([], 25)
+    ([[0, 1], [2]], [[]])
+    """
+    parts: list[list[int]] = [[]]
+    for j in range(len(widths)):
+        if parts[-1] and sum(widths[i] + 2 for i in [*parts[-1], j]) > room:
+            parts.append([])
+        parts[-1].append(j)
+    return parts
 
 
 def html(heads: Sequence[str], body: Sequence[Row], notes: Sequence[str]) -> str:

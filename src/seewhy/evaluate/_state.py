@@ -59,6 +59,7 @@ def resumed(table: Table, state: str | Path | None) -> Table:
         left_out={title: why for title, why in table.left_out.items() if title not in titles},
         targets={**kept.targets, **table.targets},
         fingerprints={**kept.fingerprints, **table.fingerprints},
+        faint=kept.faint,
     )
 
 
@@ -73,4 +74,5 @@ def _without(table: Table, replaced: set[str]) -> Table:
         measured={name: found for name, found in table.measured.items() if name not in gone},
         targets={name: words for name, words in table.targets.items() if name not in replaced},
         fingerprints={name: one for name, one in table.fingerprints.items() if name not in gone},
+        faint={name: words for name, words in table.faint.items() if name not in replaced},
     )

@@ -68,6 +68,19 @@ class Truths:
         whole = reduce(np.logical_or, masks) if len(masks) == len(found) else None
         return Truth(tuple(boxes), whole)
 
+    def seen(self, i: int, region: Sequence[tuple[float, float]]) -> float | None:
+        """The share of the area of photo i's boxes that lies in this part of it, ((top, bottom), (left, right))."""
+        (top, bottom), (left, right) = region
+        inside = whole = 0.0
+        for index in [*self.classes(i), None]:
+            truth = self.of(i, index)
+            for box in truth.boxes if truth is not None else ():
+                down = min(box.bottom, bottom) - max(box.top, top)
+                across = min(box.right, right) - max(box.left, left)
+                inside += max(0, down) * max(0, across)
+                whole += (box.bottom - box.top) * (box.right - box.left)
+        return inside / whole if whole else None
+
 
 def read_truths(
     path: str | PathLike[str],

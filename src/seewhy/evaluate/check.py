@@ -11,7 +11,9 @@ from PIL import Image
 from seewhy.carried import refuse_own
 from seewhy.errors import InputError, unknown
 from seewhy.evaluate import _findings
-from seewhy.evaluate._alike import agreement, along_border, edges, moved, noisy, unmoved
+from seewhy.evaluate._alike import along_border, edges, moved, noisy, shared, unmoved
+from seewhy.evaluate._asked import refuse_explainer
+from seewhy.evaluate._controls import centre
 from seewhy.evaluate._findings import Finding, Verdict, mean, nothing, number
 from seewhy.evaluate._subject import Subject, evidence, probabilities, subject
 from seewhy.explanation import Explanation
@@ -119,7 +121,8 @@ class Check:
             return f"{said}, then what it is held against."
         return (
             f"{said}, then what it is held against. The number after a colon is how alike that map and the first one "
-            "are, Spearman's rank correlation: 1 the same order of places, 0 nothing in common; a blank map has 0."
+            "are. Of other methods: the share of the evidence that is in the same places, 0 to 1. Of shuffled models: "
+            "Spearman's rank correlation, 1 the same order of places, 0 nothing in common; a blank map has 0."
         )
 
     def save(self, path: str | Path, **options: Any) -> Path:
@@ -146,7 +149,10 @@ def check(
       maps of copies of the model (Adebayo et al. 2018); near 0 is good, an edge detector gets 1.
     - noise, shift: does it stay under noise of 2 % of the image's range, and where the image is moved by 3 %? The same
       correlation; near 1 is good.
-    - agreement: with other methods, seen in the same pass; beside that of RandomCAM.
+    - agreement: how much of the evidence do other methods put in the same places? The sum over positions of
+      min(a / sum a, b / sum b), of two rectified maps a and b on the coarser of their grids: 0 nothing, 1 all; the mean
+      over methods that are seen in the same pass. With v that mean, and c the larger of what RandomCAM and the image's
+      centre share with these methods, (v - c) / (1 - c) from 0.25 on is good.
     - saturation: how much the score moves with the layer, S / (S + |y|) with S the sum of |G A|; near 0 the gradient
       says nothing. A method that takes no gradient has nothing to fear from it.
     - blank: the share of positions that speak for the target.
@@ -166,6 +172,7 @@ def check(
     'failed'
     """
     check_seed(seed)
+    refuse_explainer(model, "check")
     refuse_own(model, "a check needs other methods and a copy with shuffled weights")
     ways = {"preprocess": preprocess, "labels": labels, "score": score}
     this = subject(model, image, target, (method, options), layer, ways)
@@ -182,12 +189,9 @@ def check(
 
 
 def _peers(this: Subject) -> Shown:
-    """The other methods, each with how alike its map is."""
+    """The other methods, each with how much of the evidence it shares."""
     found = evidence(this.main)
-    alike = {name: agreement(found, evidence(part)) for name, part in this.peers.items()}
-    return [
-        (name if np.isnan(alike[name]) else f"{name}: {number(alike[name])}", part) for name, part in this.peers.items()
-    ]
+    return [(f"{name}: {number(shared(found, evidence(part)))}", part) for name, part in this.peers.items()]
 
 
 def _randomisation(this: Subject, seed: int) -> tuple[Finding, Shown]:
@@ -252,15 +256,16 @@ def _agreement(this: Subject) -> Finding:
     if this.lonely:
         return nothing("agreement", f"No other method could be asked: {_sentence(this.lonely)}")
     found = evidence(this.main)
-    alike = {name: agreement(found, evidence(part)) for name, part in this.peers.items()}
+    alike = {name: shared(found, evidence(part)) for name, part in this.peers.items()}
     same = [name for name, value in alike.items() if value > SAME]
     others = [evidence(this.peers[name]) for name in alike if name not in same]
     return _findings.agreement(
         this.method.name,
         {name: value for name, value in alike.items() if name not in same},
         same,
-        mean([agreement(evidence(control), other) for control in this.controls for other in others]),
-        mean([agreement(edges(this.image), other) for other in others]),
+        mean([shared(evidence(control), other) for control in this.controls for other in others]),
+        mean([shared(centre(this.image.shape[1:]), other) for other in others]),
+        mean([shared(edges(this.image), other) for other in others]),
     )
 
 

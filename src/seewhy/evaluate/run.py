@@ -15,9 +15,12 @@ from seewhy.evaluate._asked import (
     columns_of,
     first_that_works,
     question,
+    refuse_explainer,
     said,
     sorted_out,
     targets_of,
+    titles_of,
+    warn_of_unseen,
 )
 from seewhy.evaluate._cases import Prepared, Setting, cases, randomised
 from seewhy.evaluate._columns import Column
@@ -42,6 +45,9 @@ METRICS = (
 """What is measured unless told."""
 WITH_TRUTH = ("pointing-game", "energy-pointing-game", "box-iou", "max-box-acc")
 """What is measured too, unless told, where annotations are given."""
+
+FAINT = 0.01
+"""A probability below which shares of it mean little."""
 
 Told = Callable[[str, float], None]
 """(what is about to be done, seconds that it is likely to take)."""
@@ -85,7 +91,8 @@ def evaluate(
     A photo that is explained for several annotated classes has the weight of one: the mean within it is taken first.
 
     What cannot be measured is named before anything is run: InputError, UnknownNameError, TargetError. A photo, a
-    method or a metric that fails costs no other: `table.errors`.
+    method or a metric that fails costs no other: `table.errors`. A SeewhyWarning says for how many photos the annotated
+    objects lie mostly outside of what the model sees.
 
     >>> import torch
     >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
@@ -98,9 +105,10 @@ def evaluate(
     if memory is not None:
         rows_within(memory, 1)
     check_state(state)
+    refuse_explainer(model, "evaluate")
     refuse_own(model, "methods are measured against controls at its layer, which it does not show")
     comparer = Comparer(model, with_controls(methods), layer, **options)
-    explainer, names = comparer.explainer, tuple(comparer.names)
+    explainer, names = comparer.explainer, titles_of(comparer.methods)
     if explainer.fuse is not None or isinstance(layer, list | tuple) or layer == "all":
         raise LayerError("explanations are measured at one layer: give one, or measure each in a table of its own")
     if explainer.signed:
@@ -125,11 +133,11 @@ def evaluate(
         except SeewhyError as error:
             missing["randomised"] = f"needs a copy of the model with other weights: {error}"
     columns, left_out = sorted_out(columns, missing, chosen=metrics is not None)
+    warn_of_unseen(annotated, shown, explainer)
     jobs = jobs_of(asked, columns, quads)
 
     controls = tuple(name for name, m in zip(names, comparer.methods, strict=True) if m.name in CONTROLS)
-    by_name = {method.name: method.options for method in apart}
-    words = question(explainer, target, layer, boxes, classes, seed, options.get("augment"), by_name)
+    words = question(explainer, target, layer, boxes, annotated, classes, seed, options.get("augment"))
     of_photos = {given.name: "; ".join(map(said, row)) for given, row in zip(shown, targets, strict=True)}
     contents = {one.name: one.fingerprint for one in shown} | {job.name: job.fingerprint for job in jobs}
     table = Table(explainer.model_name, names, controls, tuple(columns), {}, left_out, {}, words, of_photos, contents)
@@ -147,17 +155,19 @@ def evaluate(
             f"{what} ({done} of {len(shown)} already measured)" if done else what,
             estimate(asked.setting, first, left),
         )
-    measured, errors = dict(kept.measured), dict(kept.errors)
+    measured, errors, faint = dict(kept.measured), dict(kept.errors), dict(kept.faint)
 
     def one(part: slice) -> None:
         job = left[part.start]
         with silent():
-            found, failed = _measure(asked.setting, job)
+            found, failed, little = _measure(asked.setting, job)
         errors.update(failed)
+        if little and job.name in of_photos:
+            faint[job.name] = "; ".join(little)
         if found:
             measured[job.name] = found
         if state is not None:
-            replace(kept, measured=measured, errors=errors).save(state)
+            replace(kept, measured=measured, errors=errors, faint=faint).save(state)
 
     for _ in run(len(left), 1, one, "measuring"):
         pass
@@ -166,6 +176,7 @@ def evaluate(
         table,
         measured={name: found for name, found in measured.items() if name in mine},
         errors={key: why for key, why in errors.items() if is_about(key, mine)},
+        faint={name: words for name, words in faint.items() if name in mine},
     )
     return replace(table, left_out={**left_out, **_without_a_number(table)})
 
@@ -193,24 +204,26 @@ def _try(setting: Setting, first: Prepared) -> None:
     with silent():
         for method, case in cases(setting, first, ()):
             if isinstance(case, InputError) and method.options:
-                given = ", ".join(f"{name}={value!r}" for name, value in method.options.items())
-                raise InputError(f"the method {method.name!r} was given {given}: {case}") from case
+                raise InputError(f"the method {method.name!r}: {case}") from case
 
 
 # ---- what is done ----------------------------------------------------------------------------------------
 
 
-def _measure(setting: Setting, job: Job) -> tuple[dict[str, Measured], dict[str, str]]:
-    """What a job gave, target by target, and what failed."""
+def _measure(setting: Setting, job: Job) -> tuple[dict[str, Measured], dict[str, str], list[str]]:
+    """What a job gave, target by target, what failed, and the targets that are hardly probable."""
     needs = {need for c in job.columns for need in c.info.needs}
     found: dict[str, Measured] = {}
     errors: dict[str, str] = {}
+    faint: list[str] = []
     try:
         for prepared in job.prepared():
             columns = job.columns
             if "truth" in needs and prepared.truth is None:
                 columns = [c for c in columns if "truth" not in c.info.needs]
                 errors[f"{prepared.name}: {job.name}"] = "is not annotated, so nothing is held against annotations"
+            if prepared.model.probability is not None and prepared.model.probability < FAINT:
+                faint.append(f"{prepared.name} {prepared.model.probability:.2g}")
             for method, case in cases(setting, prepared, needs):
                 if isinstance(case, Exception):
                     errors[f"{method.name}: {job.name}"] = _said(case)
@@ -224,8 +237,8 @@ def _measure(setting: Setting, job: Job) -> tuple[dict[str, Measured], dict[str,
                 if here:
                     found.setdefault(prepared.name, {})[method.name] = here
     except SeewhyError as error:  # a photo that cannot be read or explained
-        return {}, {job.name: str(error)}
-    return found, errors
+        return {}, {job.name: str(error)}, []
+    return found, errors, faint
 
 
 def _sums(column: Column, case: Case) -> list[float]:

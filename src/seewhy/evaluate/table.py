@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,10 +21,13 @@ from seewhy.evaluate._shown import apart
 from seewhy.files import write_atomically
 from seewhy.render import figure
 
-FORMAT = "seewhy evaluation 2"
+FORMAT = "seewhy evaluation 3"
 
 ANNOTATED = "the annotated classes"
 """What is asked of photos where annotations name their classes."""
+
+SHARES = ("average-drop", "drop-in-deletion", "adcc")
+"""Metrics that divide by the probability of the class."""
 
 Measured = dict[str, dict[str, list[float]]]
 """For one photo and target: method -> metric -> sums."""
@@ -60,25 +64,28 @@ class Table:
     """Photo -> what was asked of it, in words; grids of four are not among them."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Photo, or grid of four -> what tells its content from any other's."""
+    faint: Mapping[str, str] = field(default_factory=dict)
+    """Photo -> its class and that one's probability, where it is below 1 %."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
         return tuple(c.title for c in self.columns)
 
     def __getitem__(self, which: Any) -> float:
-        """One number; the options of a metric may be left out where it is there once."""
+        """One number; the options of a method or a metric may be left out where it is there once."""
         if not isinstance(which, tuple) or len(which) != 2:
             raise InputError(
                 f"expected a method and a metric, table[{self.methods[0]!r}, {(*self.metrics, 'insertion')[0]!r}], got "
                 f"{which!r}; table.to_pandas() gives rows and columns"
             )
         method, metric = which
-        if method not in self.methods:
+        called = [m for m in self.methods if m == method] or [m for m in self.methods if m.split(" (")[0] == method]
+        if len(called) != 1:
             raise unknown("method in this table", method, self.methods)
         named = [c for c in self.columns if c.title == metric] or [c for c in self.columns if c.name == metric]
         if len(named) != 1:
             raise unknown("metric in this table", metric, self.metrics)
-        return self._value(method, named[0])
+        return self._value(called[0], named[0])
 
     def values(self) -> npt.NDArray[np.float64]:
         """All numbers, (methods, metrics); NaN where nothing was measured."""
@@ -95,13 +102,15 @@ class Table:
     def __str__(self) -> str:
         better = [c.better for c in self.columns]
         heads = headings(self.metrics, better, {"higher": "^", "lower": "v", "nearest 0": "0", "neither": ""})
-        return plain(heads, rows(self.values(), self.methods, self.controls, better), [self.caption()])
+        notes = [self.caption(), *self.cautions()]
+        width = shutil.get_terminal_size((1000, 0)).columns  # in a file nothing is split
+        return plain(heads, rows(self.values(), self.methods, self.controls, better), notes, width)
 
     def _repr_html_(self) -> str:
         better = [c.better for c in self.columns]
         heads = headings(self.metrics, better, {"higher": "↑", "lower": "↓", "nearest 0": "0", "neither": ""})
         best = "the best in bold, unless a control is as good"
-        notes = [f"{self.caption('↑', '↓')}; {best}", *left_out(self.left_out)]
+        notes = [f"{self.caption('↑', '↓')}; {best}", *self.cautions(), *left_out(self.left_out)]
         if self.errors:
             notes.append(f"{counted(len(self.errors), 'failure')}: see the table's errors")
         return html(heads, rows(self.values(), self.methods, self.controls, better), notes)
@@ -122,6 +131,18 @@ class Table:
         """What was measured, and what the signs of the columns mean."""
         zero = ", 0 nearest to 0" if any(c.better == "nearest 0" for c in self.columns) else ""
         return f"{self.about()}; {up} higher is better, {down} lower{zero}"
+
+    def cautions(self) -> list[str]:
+        """In which photos the class is hardly probable, where metrics are shares of its probability."""
+        shares = [c.title for c in self.columns if c.name in SHARES]
+        if not (self.faint and shares):
+            return []
+        some = [f"{name} ({words})" for name, words in self.faint.items()]
+        more = f" and {len(some) - 3} more" if len(some) > 3 else ""
+        return [
+            f"the class has a probability below 0.01 in {', '.join(some[:3])}{more}: shares of it, "
+            f"{', '.join(shares)}, mean little there, and may rule the mean"
+        ]
 
     def counted(self) -> int:
         """How many photos were measured, grids of four not counted."""
@@ -160,6 +181,7 @@ class Table:
             errors={**self.errors, **other.errors},
             targets={**self.targets, **other.targets},
             fingerprints={**self.fingerprints, **other.fingerprints},
+            faint={**self.faint, **other.faint},
         )
 
     def _value(self, method: str, column: Column) -> float:
@@ -219,6 +241,7 @@ class Table:
             "asked": self.asked,
             "targets": self.targets,
             "fingerprints": self.fingerprints,
+            "faint": self.faint,
             "measured": self.measured,
         }
         return json.dumps(kept, indent=1)
@@ -226,7 +249,14 @@ class Table:
     def figure(self) -> Image.Image:
         """The table as a picture: in each column the best is dark, the worst is pale; controls stand below a line."""
         better = [c.better for c in self.columns]
-        return draw(self.values(), self.methods, self.controls, self.metrics, better, self.about())
+        return draw(
+            self.values(),
+            self.methods,
+            self.controls,
+            self.metrics,
+            better,
+            "\n".join([self.about(), *self.cautions()]),
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write .csv, .json or a picture; the file appears whole or not at all. Raises SaveError where it cannot."""
@@ -291,6 +321,7 @@ def _apart_from(one: Table, other: Table) -> Table:
         errors={key(words): why for words, why in other.errors.items()},
         targets={names.get(name, name): words for name, words in other.targets.items()},
         fingerprints={names.get(name, name): one for name, one in other.fingerprints.items()},
+        faint={names.get(name, name): words for name, words in other.faint.items()},
     )
 
 
@@ -333,7 +364,7 @@ def open_table(path: str | Path, metrics: Sequence[Any] = ()) -> Table:
         return Table(
             kept["model"], tuple(kept["methods"]), tuple(kept["controls"]), columns, kept["measured"],
             kept["left_out"], kept["errors"], kept["asked"], kept["targets"],
-            kept["fingerprints"],
+            kept["fingerprints"], kept["faint"],
         )  # fmt: skip
     except UnknownNameError as error:
         raise UnknownNameError(

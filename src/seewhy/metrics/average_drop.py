@@ -11,7 +11,8 @@ def average_drop() -> Metric:
         max(0, Y_c - O_c) / Y_c, the mean over photos
 
     Y_c is the probability in the photo, O_c that in the photo times its map scaled to [0, 1]. From 0 (nothing is lost)
-    to 1; the paper gives it in per cent. A blank map leaves nothing of the photo to be seen.
+    to 1; the paper gives it in per cent. A blank map leaves nothing of the photo to be seen. Of a class that is hardly
+    probable in the photo it says little, and counts as much as any other.
 
     >>> import numpy as np
     >>> average_drop().compute(np.asarray([0.5, 2.0]))

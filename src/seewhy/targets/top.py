@@ -12,6 +12,9 @@ from seewhy.types import BoundTarget, Classes
 class _Top:
     k: int
 
+    def __repr__(self) -> str:
+        return f"top({self.k})"
+
     def bind(self, classes: Classes) -> Sequence[BoundTarget]:
         return [bound for index in classes.best(self.k) for bound in class_score(index).bind(classes)]
 
