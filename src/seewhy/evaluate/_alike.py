@@ -43,8 +43,8 @@ def shared(a: Map, b: Map) -> float:
 
         sum over positions of min(a / sum a, b / sum b)
 
-    a and b are rectified and laid on the coarser of their grids. Where a map is blank it has no say, however many such
-    positions there are.
+    a and b are rectified and laid on the coarser of their grids. Positions where both are zero count for nothing,
+    however many they are.
 
     >>> shared(np.asarray([[3.0, 1.0, 0.0]]), np.asarray([[3.0, 0.0, 1.0]]))
     0.75
