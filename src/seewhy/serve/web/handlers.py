@@ -74,6 +74,7 @@ class Handlers:
         except Exception as error:
             problem = drawing.problem(self._words(error), f"The model stays {before}.")
             outputs[0], outputs[9] = problem, before
+            self.sessions.of(_visitor(request)).drawn = None  # what is chosen next takes the words away
             if path is not None:
                 with self._problems(outputs, request):
                     wish = _wish(chosen, method, other, layer)
