@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -43,9 +44,9 @@ class Served:
         print(what, file=self.process.stdin, flush=True)
         return int(self.process.stdout.readline())
 
-    def stop(self) -> int:
-        """Interrupt it as Ctrl+C does; its exit code."""
-        self.process.send_signal(signal.SIGINT)
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Interrupt it as Ctrl+C does, or by another signal; its exit code."""
+        self.process.send_signal(number)
         try:
             return self.process.wait(PATIENCE)
         finally:
@@ -62,6 +63,20 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     yield served
     assert served.stop() in (0, 130)
     assert {file.name for file in uploads.rglob("*.*")} <= set(FILES.values())  # no visitor's photo
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_uploaded_photos_go_with_the_page(number, tmp_path, coffee):
+    pytest.importorskip("gradio", reason='the page is made with Gradio: pip install -c constraints.txt -e ".[web]"')
+    httpx = pytest.importorskip("httpx", reason="it comes with Gradio")
+    served = Served(tmp_path)
+    try:
+        files = {"files": ("mine.png", coffee.read_bytes())}
+        httpx.post(served.address + "gradio_api/upload", files=files).raise_for_status()
+        assert list(tmp_path.rglob("mine.png"))
+    finally:
+        assert served.stop(number) in (0, 130, 143)
+    assert not list(tmp_path.rglob("mine.png"))
 
 
 @pytest.fixture(scope="module")
@@ -263,8 +278,8 @@ def test_a_wrong_file_is_told_in_words_and_the_next_photo_works(visit, tmp_path,
     cut = tmp_path / "cut.jpg"
     Image.open(coffee).convert("RGB").save(cut)
     cut.write_bytes(cut.read_bytes()[:3000])
-    visit.one("#photo button[aria-label='Remove Image']").click()
-    visit.until(lambda: visit.all("#photo input[type=file]") and visit.all(".sw-note:not(.sw-problem)"))
+    visit.until(lambda: visit.all("#photo input[type=file]"))  # the browser could not show it either
+    assert "fake.jpg" in visit.one(".sw-problem").text
     visit.upload(cut)
     visit.until(lambda: "cut.jpg is truncated" in visit.one(".sw-problem").text)
     visit.example(1, "espresso")
@@ -278,9 +293,66 @@ def test_a_model_that_is_not_there_is_told_in_words(visit):
     box.send_keys(keys().CONTROL, "a")
     box.send_keys("torchvison:resnet50", keys().ENTER)
     visit.until(lambda: "unknown model 'torchvison:resnet50': did you mean" in visit.one(".sw-problem").text)
-    box.send_keys(keys().CONTROL, "a")
-    box.send_keys("lite0", keys().ENTER)
-    visit.until(lambda: visit.titles[1].startswith("espresso"))
+    assert "The model stays lite0." in visit.said and visit.titles[1].startswith("espresso")
+    visit.until(lambda: visit.one("#model input").get_attribute("value") == "lite0")
+    visit.bars[0].click()  # the same class again
+    visit.until(lambda: visit.titles[1].startswith("espresso") and not visit.all(".sw-problem"))
+
+
+def test_without_classes_the_best_is_shown_and_of_five_the_first_four(visit):
+    visit.example(1, "espresso")
+    box = visit.one("#classes input")
+    for count, name in enumerate(("limousine", "banana", "rocking chair", "laptop"), start=2):
+        box.send_keys(name, keys().ENTER)
+        visit.until(lambda count=count: len(visit.titles) == 1 + min(count, 4))
+    visit.until(lambda: "Up to 4 classes are shown" in visit.one(".toast-body").text)
+    visit.until(lambda: len(visit.all("#classes .token")) == 4)
+    visit.driver.execute_script("document.activeElement.blur()")
+    visit.bars[1].click()
+    visit.until(lambda: visit.titles[1:] == ["cup (1%)"])
+    visit.one("#classes .remove-all").click()
+    visit.until(lambda: visit.titles[1].startswith("espresso") and visit.pressed == ["espresso"])
+    visit.until(lambda: "espresso" in visit.one("#classes .token").text)
+    box.send_keys(keys().BACKSPACE)
+    visit.until(lambda: "espresso" in visit.one("#classes .token").text)
+
+
+def test_controls_are_usable_and_within_their_bounds(visit):
+    assert not visit.one("#picture").is_enabled() and not visit.one("#raw").is_enabled()
+    visit.until(lambda: visit.all("button.gallery-item")[1].get_attribute("aria-label") == "Example: coffee.png")
+    visit.example(1, "espresso")
+    visit.until(lambda: visit.one("#picture").is_enabled() and visit.one("#raw").is_enabled())
+    number = visit.one("#opacity input[type=number]")
+    number.send_keys(keys().CONTROL, "a")
+    number.send_keys("5", keys().TAB)
+    visit.until(lambda: number.get_attribute("value") == "1")
+    assert visit.one(".sw-heat").value_of_css_property("opacity") == "1"
+    visit.driver.execute_script("window.scrollTo(0, document.documentElement.scrollHeight)")
+    where = "const box = document.querySelector('.sw-heat').getBoundingClientRect(); return [box.top, box.bottom]"
+    top, bottom = visit.driver.execute_script(where)
+    assert 0 <= top < bottom <= 1000  # what is changed stays in sight of the controls
+    visit.one("#layer input").click()
+    visit.until(lambda: len(visit.all("ul[role=listbox] li")) > 100)  # Gradio shows 100 unless told
+    visit.driver.execute_script("document.activeElement.blur()")
+    visit.one("#photo button[aria-label='Remove Image']").click()
+    visit.until(lambda: not visit.one("#picture").is_enabled() and "Where did the model look?" in visit.said)
+
+
+def test_of_two_methods_each_class_has_a_row(visit):
+    visit.example(1, "espresso")
+    visit.one("#classes input").send_keys("limousine", keys().ENTER)
+    visit.until(lambda: len(visit.titles) == 3)
+    visit.driver.execute_script("document.activeElement.blur()")
+    visit.pick("other", "layer-cam")
+    visit.until(lambda: len(visit.titles) == 5)
+    rows = [figure.location["y"] for figure in visit.all("#result figure")]
+    assert rows[0] == rows[1] == rows[2] < rows[3] == rows[4]
+    assert [title.split(" (")[0] for title in visit.titles[1:]] == ["espresso", "espresso", "limousine", "limousine"]
+    visit.one("#raw").click()
+    folder = visit.driver.downloads
+    archive = visit.until(lambda: [path for path in folder.iterdir() if path.name == "coffee_maps.zip"])[0]
+    with ZipFile(archive) as files:
+        assert files.namelist() == ["coffee_grad-cam.npz", "coffee_layer-cam.npz"]
 
 
 def test_two_tabs_at_once_have_a_photo_each(served, visit):

@@ -211,7 +211,7 @@ def test_a_model_that_carries_its_explanation_takes_no_other_method_or_layer(tmp
     handle = Handlers(shelf, Sessions(), str)
     request = Request(session_hash="me")
     asked = ({"path": str(coffee)}, spec, [], "grad-cam", "rise", "", "viridis", request)  # of the model before
-    result, bars, _, layer, method, other, hint = handle.new_model(*asked)
+    result, bars, *_, layer, method, other, hint, _, before = handle.new_model(*asked[:-1], "lite0", request)
     assert "layer-cam at conv" in result and bars.count("<button") == 2 and "takes no other" in hint
     assert (method["value"], method["interactive"], other["value"], layer["interactive"]) == (
         "layer-cam",
@@ -219,7 +219,8 @@ def test_a_model_that_carries_its_explanation_takes_no_other_method_or_layer(tmp
         "",
         False,
     )
-    result, _ = handle.chosen(asked[0], spec, ["1"], "layer-cam", "", "conv", "magma", request)
+    assert before == spec
+    result, *_ = handle.chosen(asked[0], spec, ["1"], "layer-cam", "", "conv", "magma", request)
     assert "none" in result and "sw-problem" not in result
 
 
@@ -237,6 +238,32 @@ def test_classes_of_one_name_can_be_told_apart():
     offered = choices.classes(["crane", "cat", "crane"], np.array([0.2, 0.5, 0.3], np.float32), first=1)
     assert offered == [("cat, 50%", "1"), ("crane (0)", "0"), ("crane (2)", "2")]
     assert choices.classes(None, np.array([0.2, 0.8], np.float32), first=1) == [("class 1, 80%", "1"), ("class 0", "0")]
+    assert choices.classes(["a", "b"], np.array([1, 0.001], np.float32))[1] == ("b, below 0.5%", "1")
+
+
+def test_layers_that_do_nothing_are_no_choice():
+    net = nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(3, 2, 3), nn.Identity(), nn.Dropout2d(), nn.ReLU())
+    net = nn.Sequential(net, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    preprocess = seewhy.Preprocess(size=(16, 16), resize=16)
+    loaded = ready(seewhy.VisionModel(nets.seeded(net, dtype=torch.float32), preprocess, None, "padded"))
+    assert {"0.0", "0.2", "0.3"} < {info.name for info in loaded.layers}
+    assert [name for _, name in choices.layers(loaded) if name != loaded.default] == ["0.4", "0.1"]
+    for kind in ("ZeroPadding2D", "SpatialDropout2D", "ReflectionPad2d", "DropPath"):
+        assert choices.IDLE.fullmatch(kind)
+    assert not choices.IDLE.fullmatch("Conv2dStaticSamePadding")
+
+
+def test_what_a_bright_picture_does_not_tell_is_said(lite0, coffee):
+    look = seewhy.Look(seewhy.Explainer(lite0), coffee)
+    said = drawing.results([look.explain(["espresso", "limousine"])], "viridis")
+    assert "Each picture has its own scale" in said and "saw only the middle of the photo" in said
+    assert said.count("The model hardly sees it here") == 2  # of the limousine: to be read and to be heard
+    assert "far stronger than the rest" not in said
+    early = drawing.results([look.explain("espresso", layer="_conv_stem")], "viridis")
+    assert "A few points are far stronger than the rest" in early
+    control = drawing.results([look.explain("limousine", "random-cam")], "viridis")
+    assert "A control, which knows nothing of" in control
+    assert "hardly sees" not in control and "80% of the evidence" not in control
 
 
 def test_a_blank_map_is_said_in_words_and_labels_are_no_html(small, photo):
@@ -297,7 +324,8 @@ with TestClient(app) as client:
     props = {part["props"].get("elem_id"): part["props"] for part in config["components"]}
     print(client.get("/web/").status_code, props["method"]["choices"], props["model"]["choices"])
     print(props["model"]["allow_custom_value"], config["root"], client.get("/web").url)
-    [asked] = [one for one in config["dependencies"] if one["targets"][0][1] == "change" and len(one["inputs"]) == 7]
+    [image] = [part["id"] for part in config["components"] if part["props"].get("elem_id") == "photo"]
+    [asked] = [one for one in config["dependencies"] if one["targets"] == [[image, "change"]]]
     values = ["lite0", [], "rise", "", "", "viridis"]
     secret = {"path": "SECRET", "meta": {"_type": "gradio.FileData"}}
     for photo in (None, secret):
@@ -324,7 +352,7 @@ with TestClient(app) as client:
         "200 [['grad-cam (at once)', 'grad-cam'], ['layer-cam (at once)', 'layer-cam']] [['ours', 'ours']]",
         "False http://testserver/web http://testserver/web/",
     ], done.stderr
-    assert '"success":true' in lines[3] and "Where did the model look?" in lines[3]
+    assert '"success":true' in lines[3]
     assert '"success":false' in lines[5] and "secret.png" not in lines[5]
     refused = "{'detail': 'photos are uploaded: nothing is fetched from an address'}"
     assert lines[6:] == [refused, refused, "413"], done.stderr

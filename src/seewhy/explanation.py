@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from seewhy import archive, sentence
+from seewhy import archive, catalog, sentence
 from seewhy.errors import InputError
 from seewhy.maps import Box, boxes_around, covered, scale, scale_signed, to_numpy, upsample
 from seewhy.outputs import map_arrays, plain_outputs
@@ -169,7 +169,8 @@ class Explanation:
 
     def _sentence(self, i: int, j: int) -> str:
         coarse, geometry = to_numpy(self.maps[i, j]), self.views[i].geometry
-        return sentence.describe(self.labels[i][j], coarse, geometry, self.layer, self._empty(i, j), self.signed)
+        label, empty, is_control = self.labels[i][j], self._empty(i, j), catalog.about(self.method).control
+        return sentence.describe(label, coarse, geometry, self.layer, empty, self.signed, is_control)
 
     def _empty(self, i: int, j: int) -> sentence.Empty | None:
         """Why the picture of this map shows nothing; None where it shows something."""

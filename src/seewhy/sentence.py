@@ -30,10 +30,12 @@ def describe(
     layer: str,
     empty: Empty | None = None,
     signed: bool = False,
+    is_control: bool = False,
 ) -> str:
     """One raw map (*s) in a sentence: how much of the evidence lies in how much of the photo, where.
 
     Of a signed map in two or three: the evidence for, that against, and how much of all is against.
+    The map of a control is no evidence, and that is said first.
 
     >>> corner = np.zeros((4, 4))
     >>> corner[0, 0] = 1
@@ -43,7 +45,12 @@ def describe(
     >>> print(describe("dog", corner, Geometry((64, 64), ((0, 64), (0, 64))), "conv", signed=True))
     80% of the evidence for 'dog' lies in 7% of the photo, towards the top left. \
 80% of the evidence against it lies in 7% of the photo, towards the bottom right. 50% of all evidence is against it.
+    >>> describe("dog", abs(corner), Geometry((64, 64), ((0, 64), (0, 64))), "conv", is_control=True)
+    "A control, which knows nothing of 'dog': 80% of its map lies in 13% of the photo, around the centre."
     """
+    control = f"A control, which knows nothing of {label!r}: "
+    if is_control and empty:
+        return f"{control}its map is blank."
     if empty == "flat":
         return (
             f"The score of {label!r} does not change with layer {layer} at all (a saturated output?): "
@@ -57,6 +64,8 @@ def describe(
         return f"The evidence for {label!r} lies outside the photo, in what was padded."
     size, region = geometry.size, geometry.region
     if len(size) != 2 or coarse.ndim != 2:
+        if is_control:
+            return f"{control}its map is drawn by chance at layer {layer}."
         return f"The map shows the evidence for{' and against' if signed else ''} {label!r} at layer {layer}."
     # shares and places do not need every pixel, but some of the part that the model saw
     steps = [min(1.0, max(256 / max(size), 64 / (high - low))) for low, high in region]
@@ -65,6 +74,8 @@ def describe(
     evidence = upsample(coarse.astype(np.float64), fine, edges)
     seen = float(covered(fine, edges).mean())
     crop = f" The model saw {_share(seen)} of the photo." if seen < WHOLE else ""
+    if is_control:
+        return f"{control}{SHARE:.0%} of its map lies {_where(abs(evidence))}.{crop}"
     if signed:
         return _both(label, evidence, layer) + crop
     return f"{SHARE:.0%} of the evidence for {label!r} lies {_where(evidence)}.{crop}"
@@ -102,7 +113,7 @@ def empty_caption(label: str, empty: Empty) -> str:
 
 def caption(label: str, probability: float | None) -> str:
     """What one picture shows, in a few words: the target, and its probability where it is a class."""
-    return label if probability is None else f"{label} ({_percent(probability)})"
+    return label if probability is None else f"{label} ({percent(probability)})"
 
 
 def predicted(best: Sequence[Prediction]) -> str:
@@ -116,17 +127,22 @@ def predicted(best: Sequence[Prediction]) -> str:
     if not best:
         return ""
     if len(best) == 1:  # one class alone is no choice among classes
-        return f"{best[0].label}: {_percent(best[0].probability)}. "
+        return f"{best[0].label}: {percent(best[0].probability)}. "
     first, second = best[:2]
-    next_one = f"(next: {second.label}, {_percent(second.probability)})"
-    return f"Predicted: {first.label}, {_percent(first.probability)} {next_one}. "
+    next_one = f"(next: {second.label}, {percent(second.probability)})"
+    return f"Predicted: {first.label}, {percent(first.probability)} {next_one}. "
 
 
 def _share(part: float) -> str:
     return f"{part:.0%}" if part >= 0.01 else "less than 1%"
 
 
-def _percent(probability: float) -> str:
+def percent(probability: float) -> str:
+    """A probability, to a whole per cent; near 0 and 1, on which side of what it lies.
+
+    >>> percent(0.384), percent(0.004), percent(0.0001), percent(0.9999)
+    ('38%', 'below 0.5%', 'below 0.05%', 'above 99%')
+    """
     if 0 < probability < 0.005:
         return "below 0.5%" if probability >= 0.0005 else "below 0.05%"
     if 0.995 <= probability < 1:

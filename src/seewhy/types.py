@@ -250,6 +250,8 @@ class MethodInfo:
     """Does it want guided gradients (Springenberg et al. 2015)?"""
     pixels: bool = False
     """Do its maps have the input's positions, though it looks at a layer?"""
+    control: bool = False
+    """Does it know nothing of the target, to be what others are held against?"""
 
 
 def method(
@@ -260,11 +262,12 @@ def method(
     at_input: bool = False,
     guided: bool = False,
     pixels: bool = False,
+    control: bool = False,
 ) -> Callable[[_MethodT], _MethodT]:
     """Declare a function to be a method: the paper it follows, what it needs, and what it costs."""
 
     def declare(function: _MethodT) -> _MethodT:
-        function.__dict__["method_info"] = MethodInfo(paper, gradients, cost, at_input, guided, pixels)
+        function.__dict__["method_info"] = MethodInfo(paper, gradients, cost, at_input, guided, pixels, control)
         return function
 
     return declare

@@ -30,7 +30,7 @@ def web(
     elsewhere. Where other machines are let in, visitors choose among the models given here, for to load a model is to
     open files, and perhaps to run code.
     """
-    from seewhy.serve.web import AnyModel, launch  # here, for it takes long to import
+    from seewhy.serve.web import AnyModel, launch, wait_for_end  # here, for it takes long to import
 
     specs = model or ["lite0"]
     is_open = is_this_machine(host) if any_model is None else any_model
@@ -38,4 +38,4 @@ def web(
     page, address = launch(shelf, host=host, port=port, show=show, wait=False)
     console = _report.out()
     console.print(f"seewhy web: {address}  (stop it with Ctrl+C)")
-    page.block_thread()
+    wait_for_end(page)

@@ -8,7 +8,7 @@ from seewhy.options import check_seed
 from seewhy.types import Capture, Maps, method
 
 
-@method(paper="a control, of no paper", gradients=False)
+@method(paper="a control, of no paper", gradients=False, control=True)
 def random_cam(capture: Capture, *, seed: int = 0) -> Maps:
     """Each channel weighed by chance, the same for every photo: a control that knows nothing of the target.
 

@@ -18,7 +18,7 @@ from seewhy.serve.web.guard import NoAddresses
 from seewhy.serve.web.models import Allowed, AnyModel, Shelf
 from seewhy.serve.web.sessions import Sessions
 
-__all__ = ["Allowed", "AnyModel", "Shelf", "create_page", "launch", "mount"]
+__all__ = ["Allowed", "AnyModel", "Shelf", "create_page", "launch", "mount", "wait_for_end"]
 
 LIMITS = Limits(body=32_000_000, pixels=100_000_000)
 """The largest file and photo that the page takes where nobody says otherwise."""
@@ -58,8 +58,16 @@ def launch(
     except OSError as error:
         raise SeewhyError(f"the page cannot listen at {host}: {error}; choose another port") from error
     if wait:
-        page.block_thread()
+        wait_for_end(page)
     return page, address
+
+
+def wait_for_end(page: Any) -> None:
+    """Wait until a page that was launched is interrupted, or the program is ended; then the uploaded photos go."""
+    try:
+        page.block_thread()
+    finally:
+        page.close(verbose=False)
 
 
 def mount(app: Any, models: Models, limits: Limits = LIMITS, path: str = "/web") -> Any:

@@ -1,5 +1,6 @@
 """What a page offers to choose from: classes, methods with their costs, layers."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seewhy import catalog
+from seewhy.sentence import percent
 from seewhy.serve.web.models import Loaded
 from seewhy.types import Cost, LayerInfo
 
@@ -21,6 +23,11 @@ HINTS: dict[Cost, str] = {
     "many passes": "slow, up to minutes",
 }
 """What a method's cost means to somebody who waits."""
+
+IDLE = re.compile(
+    r"Identity|DropPath|StochasticDepth|\w*Dropout([123]\w)?|(Zero|Constant|Reflection|Replication|Circular)Pad\w*"
+)
+"""Kinds of layers that do nothing, or nothing that is worth a look."""
 
 COLORMAPS = ("viridis", "magma", "inferno", "plasma", "cividis", "turbo", "jet", "gray")
 
@@ -44,8 +51,9 @@ def about(method: str) -> str:
 
 
 def layers(model: Loaded) -> Choices:
-    """The layers of a model, the last first: they tell most of what was recognised."""
-    return [(_layer(info), info.name) for info in reversed(model.layers)]
+    """The layers of a model that do something, the last first: they tell most of what was recognised."""
+    shown = [info for info in model.layers if info.default or not IDLE.fullmatch(info.kind)]
+    return [(_layer(info), info.name) for info in reversed(shown)]
 
 
 def _layer(info: LayerInfo) -> str:
@@ -67,4 +75,5 @@ def classes(names: Sequence[str] | None, probabilities: npt.NDArray[np.float32],
         others.sort(key=lambda c: called[c].casefold())
     counts = Counter(called)
     said = [f"{name} ({c})" if counts[name] > 1 else name for c, name in enumerate(called)]
-    return [(f"{said[c]}, {probabilities[c]:.0%}", str(c)) for c in best] + [(said[c], str(c)) for c in others]
+    likely = [(f"{said[c]}, {percent(float(probabilities[c]))}", str(c)) for c in best]
+    return likely + [(said[c], str(c)) for c in others]

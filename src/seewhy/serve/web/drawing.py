@@ -13,13 +13,21 @@ from html import escape
 import numpy as np
 from PIL import Image
 
+from seewhy import catalog
 from seewhy.explanation import Explanation
 from seewhy.maps import covered
+from seewhy.preprocess import Geometry
 from seewhy.render.colormap import colours
+from seewhy.sentence import SHARE, WHOLE, percent
 from seewhy.types import Heatmap, Prediction
 
 LONGEST = 1024
 """Pixels along the longer side of a picture in the page; what is downloaded is as large as the photo."""
+UNSEEN = 0.01
+"""Of a class that is less probable the model sees next to nothing, and that is said."""
+FAINT = 0.22
+"""Where the positions that hold most of the evidence are weaker on average, the picture looks empty, and why is said.
+At the last layers it is about 0.5, at the first ones of a model often below 0.2."""
 
 WELCOME = (
     '<div class="sw-note"><p class="sw-lead">Where did the model look?</p>'
@@ -28,8 +36,8 @@ WELCOME = (
 )
 
 
-def problem(words: str) -> str:
-    """An error, in words.
+def problem(words: str, then: str = "") -> str:
+    """An error, in words, and what follows from it.
 
     >>> problem("cat.txt is <no image>")
     '<div class="sw-note sw-problem" role="alert"><p class="sw-lead">That did not work</p>\
@@ -37,7 +45,7 @@ def problem(words: str) -> str:
     """
     return (
         '<div class="sw-note sw-problem" role="alert"><p class="sw-lead">That did not work</p>'
-        f"<p>{escape(words)}</p></div>"
+        f"<p>{escape(words)}</p>{f'<p>{escape(then)}</p>' if then else ''}</div>"
     )
 
 
@@ -53,7 +61,7 @@ def bars(predictions: Sequence[Prediction], chosen: Sequence[int]) -> str:
             f'title="Show what speaks for {escape(one.label)}">'
             f'<span class="sw-fill" style="width:{100 * one.probability:.1f}%"></span>'
             f'<span class="sw-name">{escape(one.label)}</span>'
-            f'<span class="sw-share">{_percent(one.probability)}</span></button>'
+            f'<span class="sw-share">{percent(one.probability)}</span></button>'
         )
     return f'<div class="sw-bars" role="group" aria-label="Predictions">{"".join(rows)}</div>'
 
@@ -71,7 +79,8 @@ def results(found: Sequence[Explanation], colormap: str) -> str:
     return (
         f'<div class="sw-results" style="--photo:url({_uri(_fitted(picture), "JPEG")});--ratio:{width}/{height}">'
         f'<p class="sw-said">{escape(predicted)}</p>'
-        f'<div class="sw-grid">{"".join(figures)}</div>{_legend(colormap)}</div>'
+        f'<div class="sw-grid{" sw-pairs" if len(found) == 2 else ""}">{"".join(figures)}</div>'
+        f"{_legend(colormap, one.views[0].geometry)}</div>"
     )
 
 
@@ -83,7 +92,21 @@ def _explained(explanation: Explanation, j: int, colormap: str, *, several: bool
     heatmap = explanation.heatmap(0, j, scale="robust" if explanation.pixels else "image")
     if not heatmap.any():
         return _figure("", f'<span class="sw-empty">{escape(sentence)}</span>', title, sentence, where)
-    return _figure(_heat(explanation, heatmap, colormap), "", title, sentence, where)
+    said = [sentence]
+    sure, c = explanation.probabilities, explanation.targets[0][j].index
+    is_unseen = sure is not None and c is not None and sure[0, c] < UNSEEN
+    if is_unseen and not catalog.about(explanation.method).control:
+        said.insert(0, "The model hardly sees it here: this is what comes nearest.")
+    if _is_faint(heatmap):
+        said.append("A few points are far stronger than the rest, which is hardly visible.")
+    return _figure(_heat(explanation, heatmap, colormap), "", title, " ".join(said), where)
+
+
+def _is_faint(heatmap: Heatmap) -> bool:
+    """Are all but a few of the positions that hold most of the evidence next to invisible?"""
+    ordered = np.sort(heatmap.ravel())[::-1].cumsum(dtype=np.float64)
+    last = int(np.searchsorted(ordered, SHARE * ordered[-1]))
+    return bool(ordered[last] / (last + 1) < FAINT)
 
 
 def _figure(heat: str, note: str, title: str, sentence: str, where: str) -> str:
@@ -118,18 +141,22 @@ def _uri(picture: Image.Image, kind: str) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
-def _legend(colormap: str) -> str:
+def _legend(colormap: str, geometry: Geometry) -> str:
     steps = colours(np.linspace(0, 1, 9, dtype=np.float32)[None], colormap)[0]
     stops = ", ".join(f"rgb({r} {g} {b})" for r, g, b in steps)
+    words = (
+        "Each picture has its own scale: its strongest evidence has the colour at the right. "
+        "Where the photo is unchanged, there is none."
+    )
+    if covered(geometry.size, geometry.region).mean() < WHOLE:
+        sides = zip(geometry.size, geometry.region, strict=True)
+        part = "the middle" if all(abs(low + high - length) <= 2 for length, (low, high) in sides) else "a part"
+        words += f" The model saw only {part} of the photo: of what lies outside, nothing can be told."
     return (
         '<p class="sw-legend"><span>less</span>'
         f'<span class="sw-scale" style="background:linear-gradient(to right, {stops})"></span>'
-        "<span>more evidence; where the photo is unchanged, there is none</span></p>"
+        f'<span>more evidence</span></p><p class="sw-quiet">{words}</p>'
     )
-
-
-def _percent(probability: float) -> str:
-    return "<1%" if 0 < probability < 0.005 else f"{probability:.0%}"
 
 
 def hint(name: str, line: str) -> str:

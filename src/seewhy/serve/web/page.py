@@ -17,6 +17,8 @@ from seewhy.serve.web.sessions import Sessions
 
 AT_ONCE = 4
 """How many visitors are answered at the same time; others wait for their turn."""
+ALL = 10_000
+"""How many choices a list shows: more than there are layers or methods."""
 
 # a bar of the predictions was pressed
 _BARS = """
@@ -26,12 +28,31 @@ element.addEventListener('click', (event) => {
 });
 """
 _LIVE = "element.setAttribute('aria-live', 'polite');"  # what is new is read out
-_OPACITY = "(value) => { document.documentElement.style.setProperty('--seewhy-opacity', value); }"
-# what was saved lies behind two buttons that nobody sees
+# what is typed may lie outside
+_OPACITY = """
+(value) => {
+  const opacity = Math.min(1, Math.max(0, value));
+  document.documentElement.style.setProperty('--seewhy-opacity', opacity);
+  return opacity;
+}
+"""
+# what was saved lies behind a button that nobody sees
 _DOWNLOAD = """
 () => setTimeout(() => {
-  for (const button of document.querySelectorAll('.sw-file')) (button.querySelector('a, button') ?? button).click();
+  const button = document.querySelector('#file');
+  (button.querySelector('a, button') ?? button).click();
 }, 150)
+"""
+# the examples are pictures without words, and there only after a while
+_NAMES = """
+() => {
+  const waiting = setInterval(() => {
+    for (const picture of document.querySelectorAll('.gallery-item img')) {
+      picture.closest('button').setAttribute('aria-label', `Example: ${picture.src.split('/').pop()}`);
+      clearInterval(waiting);
+    }
+  }, 100);
+}
 """
 
 
@@ -49,8 +70,8 @@ def build(
     start, is_free = method_of(first, usual), first.own is None
     with gr.Blocks(title="seewhy", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.HTML('<div class="sw-head"><h1>seewhy</h1><p>See where a vision model looked.</p></div>', elem_id="head")
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=4, min_width=300):
+        with gr.Row(equal_height=False, elem_id="desk"):
+            with gr.Column(elem_id="given", min_width=0):
                 photo = gr.Image(
                     label="Photo",
                     type="filepath",
@@ -64,59 +85,47 @@ def build(
                 if examples:
                     gr.Examples([[str(path)] for path in examples], photo, label="Examples", cache_examples=False)
                 bars = gr.HTML("", js_on_load=_BARS, elem_id="predictions")
-            with gr.Column(scale=8, min_width=300):
+            with gr.Column(elem_id="seen", min_width=0):
                 result = gr.HTML(drawing.WELCOME, js_on_load=_LIVE, elem_id="result")
                 with gr.Row():
-                    picture = gr.Button("Download the picture", size="sm", elem_id="picture")
-                    raw = gr.Button("Download the raw map (.npz)", size="sm", elem_id="raw")
-                with gr.Group():
-                    classes = gr.Dropdown(
-                        [],
-                        value=[],
-                        label="Classes",
-                        info=f"Any class by its name; up to {MOST_CLASSES} side by side.",
-                        multiselect=True,
-                        max_choices=MOST_CLASSES,
-                        elem_id="classes",
-                    )
-                    with gr.Row():
-                        method = gr.Dropdown(
-                            methods, value=start, label="Method", interactive=is_free, min_width=230, elem_id="method"
-                        )
-                        other = gr.Dropdown(
-                            [("nothing", NOTHING), *methods],
-                            value=NOTHING,
-                            label="Compare with",
-                            interactive=is_free,
-                            min_width=230,
-                            elem_id="other",
-                        )
-                    hint = gr.HTML(about(start, NOTHING, first), elem_id="about")
-                    with gr.Row():
-                        layer = gr.Dropdown(**layers_of(first), label="Layer", min_width=230, elem_id="layer")
-                        model = gr.Dropdown(
-                            list(shelf.offered),
-                            value=shelf.offered[0],
-                            label="Model",
-                            allow_custom_value=shelf.is_open,
-                            min_width=230,
-                            elem_id="model",
-                        )
-                    with gr.Row():
-                        colours = gr.Dropdown(
-                            list(choices.COLORMAPS),
-                            value="viridis",
-                            label="Colours",
-                            min_width=230,
-                            elem_id="colours",
-                        )
-                        opacity = gr.Slider(
-                            0, 1, value=0.6, step=0.05, label="Opacity", min_width=230, elem_id="opacity"
-                        )
-        files = [gr.DownloadButton("file", visible="hidden", elem_classes="sw-file") for _ in range(2)]
+                    picture = gr.Button("Download the picture", size="sm", interactive=False, elem_id="picture")
+                    raw = gr.Button("Download the raw map (.npz)", size="sm", interactive=False, elem_id="raw")
+            with gr.Column(elem_id="controls", min_width=0), gr.Group():
+                classes = gr.Dropdown(
+                    [],
+                    value=[],
+                    label="Classes",
+                    info=f"Of a photo: any class by its name, up to {MOST_CLASSES} side by side.",
+                    multiselect=True,
+                    elem_id="classes",
+                )
+                method = gr.Dropdown(
+                    methods, value=start, label="Method", interactive=is_free, num_choices_shown=ALL, elem_id="method"
+                )
+                other = gr.Dropdown(
+                    [("nothing", NOTHING), *methods],
+                    value=NOTHING,
+                    label="Compare with",
+                    interactive=is_free,
+                    num_choices_shown=ALL,
+                    elem_id="other",
+                )
+                hint = gr.HTML(about(start, NOTHING, first), elem_id="about")
+                layer = gr.Dropdown(**layers_of(first), label="Layer", num_choices_shown=ALL, elem_id="layer")
+                model = gr.Dropdown(
+                    list(shelf.offered),
+                    value=shelf.offered[0],
+                    label="Model",
+                    allow_custom_value=shelf.is_open,
+                    elem_id="model",
+                )
+                colours = gr.Dropdown(list(choices.COLORMAPS), value="viridis", label="Colours", elem_id="colours")
+                opacity = gr.Slider(0, 1, value=0.6, step=0.05, label="Opacity", elem_id="opacity")
+        file = gr.DownloadButton("file", visible="hidden", elem_id="file")
+        before = gr.Textbox(shelf.offered[0], visible="hidden")  # the model that is shown
 
         asked = [photo, model, classes, method, other, layer, colours]
-        shown = [result, bars, classes]
+        shown = [result, bars, classes, picture, raw]
         common: dict[str, Any] = {
             "concurrency_limit": AT_ONCE,
             "show_progress_on": result,
@@ -124,13 +133,15 @@ def build(
             "preprocess": False,  # seewhy opens the photo itself, and has words for what is none
             "api_visibility": "private",
         }
-        photo.change(handle.new_photo, asked, shown, **common)
-        model.input(handle.new_model, asked, [*shown, layer, method, other, hint], **common)
+        photo.change(handle.new_photo, asked, [*shown, photo], **common)
+        photo.clear(handle.no_photo, None, shown, queue=False, show_progress="hidden", api_visibility="private")
+        model.input(handle.new_model, [*asked, before], [*shown, layer, method, other, hint, model, before], **common)
         gr.on(
-            [classes.input, method.input, other.input, layer.input, colours.input],
+            # of classes the change: Gradio tells no input where the last one is taken away
+            [classes.change, method.input, other.input, layer.input, colours.input],
             handle.chosen,
             asked,
-            [result, bars],
+            [result, bars, classes],
             **common,
         )
         gr.on(
@@ -144,13 +155,15 @@ def build(
             api_visibility="private",
         )
         bars.select(_pressed, None, classes, queue=False, show_progress="hidden", api_visibility="private").then(
-            handle.chosen, asked, [result, bars], **common
+            handle.chosen, asked, [result, bars, classes], **common
         )
-        opacity.change(None, opacity, None, js=_OPACITY, api_visibility="private")
+        opacity.change(None, opacity, opacity, js=_OPACITY, api_visibility="private")
         for button, save in ((picture, handle.save_picture), (raw, handle.save_maps)):
-            button.click(save, [*asked, opacity], [result, *files], show_progress="minimal", **common).then(
+            button.click(save, [*asked, opacity], [result, file], show_progress="minimal", **common).then(
                 None, None, None, js=_DOWNLOAD, api_visibility="private"
             )
+        if examples:
+            page.load(None, None, None, js=_NAMES, api_visibility="private")
         page.unload(handle.gone)
     return page
 

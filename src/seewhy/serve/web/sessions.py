@@ -5,7 +5,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from seewhy.errors import PhotoError, SeewhyError
@@ -43,11 +43,14 @@ class Session:
     """
 
     pixels: int = Limits.pixels
+    drawn: tuple[list[Explanation], str] | None = None
+    """What the page shows, and in which colours; None where it shows something else."""
     _turn: threading.Lock = field(default_factory=threading.Lock)
     _latest: tuple[Loaded, Path, Wish] | None = None
     _of: tuple[object, ...] | None = None
     _look: Look | None = None
-    _answered: tuple[Wish, list[Explanation]] | None = None
+    _answered: tuple[tuple[Wish, Wish], list[Explanation]] | None = None
+    """What was wished, also in words of the classes that were found."""
     _folder: Path | None = None
 
     def ask(
@@ -73,12 +76,13 @@ class Session:
             if self._latest != asked:
                 raise Superseded("something else was asked meanwhile")
             look = self._looking(model, photo)
-            if self._answered is not None and self._answered[0] == wish:
+            if self._answered is not None and wish in self._answered[0]:
                 return self._answered[1]
             target = list(wish.classes) or None
             with reporting(going_on):
                 found = look.compare(target, wish.methods, wish.layer)
-            self._answered = (wish, found)
+            classes = tuple(one.index for one in found[0].targets[0] if one.index is not None)
+            self._answered = ((wish, replace(wish, classes=classes)), found)
             return found
 
     def folder(self) -> Path:
