@@ -435,6 +435,16 @@ def test_a_page_is_made_of_a_runtime_that_is_kept(runtime, tmp_path):
 
     write_page(made, another, runtime=runtime)  # a page takes the place of a page
     assert (made / "explained.onnx").read_bytes() == b"another"
+
+    (made / "README.txt").write_text("how we show it")
+    (made / "photos" / "best").mkdir(parents=True)
+    (made / "photos" / "a.txt").write_text("mine")
+    (made / "runtime" / "mine.mjs").write_text("mine")
+    words = r"holds README\.txt, photos, runtime/mine\.mjs, which seewhy did not write: move them, or give the name"
+    with pytest.raises(SaveError, match=words):
+        write_page(made, graph, runtime=runtime)
+    assert (made / "explained.onnx").read_bytes() == b"another"
+    assert (made / "photos" / "a.txt").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "page"]
 
 
@@ -447,6 +457,15 @@ def test_a_folder_of_something_else_is_left_alone(runtime, tmp_path):
         write_page(tmp_path / "mine" / "thesis.txt", graph, runtime=runtime)
     with pytest.raises(SaveError, match="no folder"):
         write_page(tmp_path / "no" / "page", graph, runtime=runtime)
+
+    def meanwhile(path: Path) -> Written:
+        (tmp_path / "page").mkdir()
+        (tmp_path / "page" / "thesis.txt").write_text("three years")
+        return graph(path)
+
+    with pytest.raises(SaveError, match="holds other files"):
+        write_page(tmp_path / "page", meanwhile, runtime=runtime)
+    shutil.rmtree(tmp_path / "page")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "mine"]
 
 

@@ -18,7 +18,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from seewhy.adapters._onnx_metadata import CLASS_INDEX, CLASSES, HEATMAP, IMAGE, SCORE, UPSAMPLED, About
+from seewhy.adapters._onnx_metadata import CLASS_INDEX, CLASSES, FLAT, HEATMAP, IMAGE, SCORE, UPSAMPLED, About
 from seewhy.errors import InputError, ModelError, SeewhyWarning
 from seewhy.explain import Explainer
 from seewhy.export import _agree, _trial
@@ -111,6 +111,7 @@ def _graph(
         preprocess=preprocess_of(explainer),
     )
     names = [CLASSES[noted.head], SCORE, HEATMAP] + [UPSAMPLED] * upsample
+    names += [FLAT] * explainer.method.info.gradients
     return converted(graph, (images, index), names, about.to_metadata()), about
 
 
