@@ -504,6 +504,48 @@ class ByChance(nn.Module):
         return self.inner(x + torch.rand_like(x))
 
 
+class TwoIn(nn.Module):
+    """Takes an image, and something else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+
+    def forward(self, image: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        return self.head(self.features(image).mean((2, 3))) + other
+
+
+class WithNumPy(nn.Module):
+    """Leaves PyTorch on its way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nets.Plain()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x) * float(x.numpy().mean())
+
+
+class Attending(nn.Module):
+    """Attention behind the layer: PyTorch's own has a derivative that ONNX lacks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.ReLU())
+        self.attention, self.head = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.features(x).flatten(2).transpose(1, 2)
+        return self.head(self.attention(tokens, tokens, tokens, need_weights=False)[0].mean(1))
+
+
+def test_attention_is_exported(folder):
+    net, x = small(Attending()), batch(2)
+    path = seewhy.export(net, folder / "attending.onnx", images=x, layer="features")
+    carried = seewhy.explain(onnxruntime.InferenceSession(path), x.numpy(), 1)
+    assert apart(carried.maps, seewhy.explain(net, x, 1, layer="features").maps) < 1e-4
+
+
 def test_what_cannot_be_exported_says_why(tmp_path):
     net, x = small(nets.Plain()), batch(2)
     export = partial(seewhy.export, path=tmp_path / "no.onnx", images=x, layer="features")
@@ -519,6 +561,12 @@ def test_what_cannot_be_exported_says_why(tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             export(net, **options)
+    with pytest.raises(SaveError, match=r"is a folder: give the name of a file in it, such as .*explained\.onnx"):
+        export(net, path=tmp_path)
+    with pytest.raises(InputError, match=r"one image input, and TwoIn takes several \(.*'other'\): wrap it"):
+        export(small(TwoIn()))
+    with pytest.raises(ModelError, match=r"cannot be traced into a graph \(\.numpy\(\) .*\): export a part of it that"):
+        export(small(WithNumPy()), layer="inner.features")
     with pytest.raises(ModelError, match="depends on the values of the image"):
         export(small(Branching()), layer="inner.features")
     with pytest.raises(ModelError, match="or the method, computes depends on the values"):

@@ -94,7 +94,7 @@ def test_minus_one_stands_for_the_predicted_class(tmp_path):
     for given in ([-1, -1, -1], [-1, best[1], -1], [-1]):
         assert np.array_equal(asked(model, batch, given)[1], asked(model, batch, best)[1])
     for index in (-2, -1000, 4):
-        with pytest.raises(Exception, match="out of range|not in"):
+        with pytest.raises(Exception, match="is not in"):
             asked(model, batch, [0, index, 0])
 
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -90,7 +90,7 @@ def _in_order() -> Iterator[None]:
     processes ignore Ctrl-C, stays ignored.
     """
     _report.stopped = 0
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    usual: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     main = threading.current_thread() is threading.main_thread()  # others may set none
     ours = [one for one, handler in usual.items() if main and signal.getsignal(one) is handler]
     for one in ours:

@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from seewhy.adapters import torch as adapter
 from seewhy.adapters._checks import NO_GRADIENT
@@ -88,7 +89,7 @@ def _explained(ask: Question, noted: Noted, images: Tensor, index: Tensor) -> tu
     needed = any(method.info.gradients for method in ask.methods)
     this = adapter.prepared(ask.net, [ask.layer], images) if ask.prepare is None else ask.prepare(images)
     [point] = this.points
-    with this.quiet(), Traceable():
+    with this.quiet(), Traceable(), sdpa_kernel(SDPBackend.MATH):  # other attention has a derivative of its own
         found = run(this, this.points, this.image, gradients=needed, watch=True)
     noted.head, outputs = before_heads(found.outputs, found.heads.of, logit=ask.logit)
     raw = full(class_scores(found.outputs))
@@ -154,4 +155,7 @@ def _why(error: Exception) -> str:
             "what this model, or the method, computes depends on the values of the image (an `if` or a loop over "
             f"them), and a graph has one way through it for all images ({short(error)})"
         )
-    return f"this model, or the method, cannot be traced into a graph: {short(error) or type(error).__name__}"
+    return (
+        f"this model, or the method, cannot be traced into a graph ({short(error) or type(error).__name__}): export a "
+        "part of it that computes with PyTorch's own operations alone"
+    )

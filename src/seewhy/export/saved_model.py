@@ -127,9 +127,8 @@ def _traced(explainer: Explainer, layer: str, batch: Batch, facts: Facts) -> tup
             asked = noted(facts, outputs, explainer.logit)
             raw = full_precision(class_scores(outputs))
             predicted = tf.argmax(raw, axis=1)
-            unknown = tf.where(
-                class_index < 0, tf.cast(raw.shape[1], tf.int64), class_index
-            )  # as far out as one too large
+            beyond = tf.cast(raw.shape[1], tf.int64)
+            unknown = tf.where(class_index < 0, beyond, class_index)  # as far out as one too large
             index = tf.where(class_index == PREDICTED, predicted, unknown)[:, None]
             scores = tf.gather(full_precision(class_scores(pack(facts.asked, asked))), index, batch_dims=1)  # (n, 1)
         gradients = tape.gradient(scores, activations)  # images do not meet: of the sum is of each
