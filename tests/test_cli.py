@@ -3,8 +3,11 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -447,3 +450,60 @@ def test_metrics_are_listed_with_their_direction_and_options(run):
     for name in seewhy.metrics():
         assert name in out
     assert "higher" in out and "lower" in out and "arXiv:1806.07421" in out
+
+
+STOPPED = """
+import sys, time
+from seewhy import cli
+from seewhy.files import write_atomically
+
+def wait(file):
+    print("ready", flush=True)
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        raise ImportError("initialization failed") from None
+
+cli.app = lambda _: write_atomically("out.txt", wait)
+cli.main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [(signal.SIGINT, 130, "error: interrupted\n"), (signal.SIGTERM, 143, "error: terminated\n")],
+)
+def test_what_is_stopped_ends_in_order(tmp_path, number, code, words):
+    with started(STOPPED, tmp_path) as process:
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (code, words) and not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+def test_ctrl_c_stays_ignored_where_the_caller_ignores_it(tmp_path):
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)" + STOPPED
+    with started(code, tmp_path) as process:
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+        process.terminate()
+        assert process.wait(timeout=30) == 143
+
+
+@contextmanager
+def started(code: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A Python that runs this, once it has said that it is ready."""
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=dict(os.environ, PYTHONPATH=str(Path(seewhy.__file__).parents[1])),
+        **both,
+    ) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()

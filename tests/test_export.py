@@ -111,7 +111,8 @@ def graph_of(
     graph, index, _ = traced(ask, x)
     left = {str(node.target) for node in graph.graph.nodes}
     assert not {name for name in left if "backward" in name or "strided" in name or "copy_" in name}
-    names = ["logits", "score", *methods, *[f"{name} upsampled" for name in methods] * large]
+    names = ["logits", "score", *methods, *[f"{name} upsampled" for name in methods] * large,
+             *[f"{name} flat" for name in methods]]  # fmt: skip
     if not convert:
         return lambda x, c: dict(zip(names, (a.detach() for a in graph(x, torch.from_numpy(c))), strict=True))
     session = onnxruntime.InferenceSession(converted(graph, (x, index), names, {}))
@@ -234,7 +235,7 @@ def test_the_file_says_what_it_is(photographed, lite0):
               for v in (*model.graph.input, *model.graph.output)}  # fmt: skip
     assert shapes == {
         "image": ["batch", 3, 224, 224], "class_index": ["batch"], "logits": ["batch", 1000], "score": ["batch"],
-        "heatmap": ["batch", 7, 7], "heatmap_upsampled": ["batch", 224, 224],
+        "heatmap": ["batch", 7, 7], "heatmap_upsampled": ["batch", 224, 224], "flat": ["batch"],
     }  # fmt: skip
     told = from_metadata({entry.key: entry.value for entry in model.metadata_props})
     assert told.labels == list(lite0.labels) and told.preprocess == lite0.preprocess
@@ -314,6 +315,68 @@ def test_a_class_that_is_not_there_is_named(plain):
         seewhy.explain(session, batch(2).numpy(), [0, 9])
 
 
+class Deaf(nn.Module):
+    """Class 0 does not hear the layer where the image is dark, class 1 never, and the layer speaks against class 2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.features(x).mean((1, 2, 3))
+        bright = nn.functional.relu(x.mean((1, 2, 3)) - 0.5)
+        return torch.stack([y * bright, x.mean((1, 2, 3)), -y], 1)
+
+
+@pytest.mark.parametrize("classes", [None, 2])
+def test_a_map_without_gradient_tells_so(folder, classes):
+    net = small(Deaf())
+    x = batch(3)
+    x[0] *= 0.2
+    x[1] = (x[1] + 3) / 4
+    path = seewhy.export(net, folder / f"deaf{classes}.onnx", images=x, layer="features", classes=classes)
+    session = onnxruntime.InferenceSession(path)
+    rows = [[0, 1, 2]] * 3
+    carried, eager = seewhy.explain(session, x.numpy(), rows), seewhy.explain(net, x, rows, layer="features")
+    assert eager.flat[0].tolist() == [True, True, False] and eager.blank[1].tolist() == [False, True, True]
+    assert np.array_equal(carried.flat, eager.flat) and np.array_equal(carried.blank, eager.blank)
+    assert [row.partition("layer")[0] for row in carried.describe(predicted=False).split("\n")] == [
+        row.partition("layer")[0] for row in eager.describe(predicted=False).split("\n")
+    ]
+    flipped = seewhy.explain(session, x.numpy(), rows, augment="flips")
+    assert np.array_equal(flipped.flat, eager.flat)
+    wanted = np.asarray([0, 1, 2] if classes is None else rows)[..., :classes]
+    [flat] = session.run(["flat"], {"image": x.numpy(), "class_index": wanted})
+    assert np.array_equal(flat, eager.flat[range(3), wanted] if classes is None else eager.flat[:, :2])
+
+    older = onnx.load(path)
+    [place] = [i for i, output in enumerate(older.graph.output) if output.name == "flat"]
+    del older.graph.output[place]
+    session = onnxruntime.InferenceSession(older.SerializeToString())
+    before = seewhy.explain(session, x.numpy(), rows)
+    assert not before.flat.any() and np.array_equal(before.maps, carried.maps)
+
+
+def test_one_way_back_is_all_that_the_graph_has(plain):
+    kinds = [node.op_type for node in onnx.load(plain).graph.node]
+    assert kinds.count("Conv") + kinds.count("ConvTranspose") <= 2  # Plain has one before its layer, one behind
+
+
+@pytest.mark.parametrize("index", [-2, -1000, 4, 1000])
+def test_a_class_index_out_of_range_is_the_runtimes_error(plain, index):
+    session = onnxruntime.InferenceSession(plain)
+    feed = {"image": batch(2).numpy(), "class_index": np.asarray([-1, index])}
+    with pytest.raises(Exception, match="GatherElements op: Out of range value in index tensor"):
+        session.run(["score"], feed)
+
+
+def test_one_class_index_is_taken_for_all_images(plain):
+    session, x = onnxruntime.InferenceSession(plain), batch(3).numpy()
+    for index in (-1, 2):
+        one, each = (session.run(None, {"image": x, "class_index": np.full(n, index)}) for n in (1, 3))
+        assert all(np.array_equal(a, b) for a, b in zip(one, each, strict=True))
+
+
 def test_a_session_of_ones_own_is_explained(photographed, coffee, lite0):
     explanation = seewhy.explain(onnxruntime.InferenceSession(photographed), coffee, 967)
     assert explanation.labels == [["espresso"]] and explanation.model == "lite0"
@@ -377,7 +440,7 @@ def test_a_final_activation_is_left_out_of_the_score_and_named(folder):
     net, x = small(nets.Head("softmax")), batch(3)
     path = seewhy.export(net, folder / "softmax.onnx", images=x, layer="inner.features", labels=list("abcd"))
     model = seewhy.load(f"file:{path}", preprocess=lambda image: np.zeros((3, 16, 16), np.float32))
-    assert [node.name for node in model.net.get_outputs()] == ["probabilities", "score", "heatmap"]
+    assert [node.name for node in model.net.get_outputs()] == ["probabilities", "score", "heatmap", "flat"]
     carried = seewhy.explain(model, x.numpy(), "c")
     eager = seewhy.explain(net, x, 2, layer="inner.features")
     np.testing.assert_allclose(carried.scores, eager.scores, rtol=1e-4)  # before the activation
@@ -394,7 +457,8 @@ def test_every_final_activation_is_seen(kind, head, logit):
     net, x = small(nets.Head(kind)), batch(3)
     methods = (seewhy.catalog.as_method("grad-cam"),)
     graph, index, noted = traced(Question(net, net.inner.features, methods, logit, None, False), x)
-    _, score, heatmap = graph(x, index)
+    _, score, heatmap, flat = graph(x, index)
+    assert not flat.any()
     eager = seewhy.explain(net, x, 0, layer="inner.features", score="logit" if logit else "output")
     assert noted.head == head
     torch.testing.assert_close(score[:, None].detach(), eager.scores)
@@ -440,6 +504,48 @@ class ByChance(nn.Module):
         return self.inner(x + torch.rand_like(x))
 
 
+class TwoIn(nn.Module):
+    """Takes an image, and something else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+
+    def forward(self, image: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        return self.head(self.features(image).mean((2, 3))) + other
+
+
+class WithNumPy(nn.Module):
+    """Leaves PyTorch on its way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nets.Plain()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x) * float(x.numpy().mean())
+
+
+class Attending(nn.Module):
+    """Attention behind the layer: PyTorch's own has a derivative that ONNX lacks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.ReLU())
+        self.attention, self.head = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.features(x).flatten(2).transpose(1, 2)
+        return self.head(self.attention(tokens, tokens, tokens, need_weights=False)[0].mean(1))
+
+
+def test_attention_is_exported(folder):
+    net, x = small(Attending()), batch(2)
+    path = seewhy.export(net, folder / "attending.onnx", images=x, layer="features")
+    carried = seewhy.explain(onnxruntime.InferenceSession(path), x.numpy(), 1)
+    assert apart(carried.maps, seewhy.explain(net, x, 1, layer="features").maps) < 1e-4
+
+
 def test_what_cannot_be_exported_says_why(tmp_path):
     net, x = small(nets.Plain()), batch(2)
     export = partial(seewhy.export, path=tmp_path / "no.onnx", images=x, layer="features")
@@ -455,6 +561,12 @@ def test_what_cannot_be_exported_says_why(tmp_path):
     ):
         with pytest.raises(InputError, match=words):
             export(net, **options)
+    with pytest.raises(SaveError, match=r"is a folder: give the name of a file in it, such as .*explained\.onnx"):
+        export(net, path=tmp_path)
+    with pytest.raises(InputError, match=r"one image input, and TwoIn takes several \(.*'other'\): wrap it"):
+        export(small(TwoIn()))
+    with pytest.raises(ModelError, match=r"cannot be traced into a graph \(\.numpy\(\) .*\): export a part of it that"):
+        export(small(WithNumPy()), layer="inner.features")
     with pytest.raises(ModelError, match="depends on the values of the image"):
         export(small(Branching()), layer="inner.features")
     with pytest.raises(ModelError, match="or the method, computes depends on the values"):

@@ -1029,3 +1029,10 @@ def test_a_function_as_preprocess_does_not_remember_every_size_for_ever(monkeypa
     for width in (20, 30, 40, 20):
         _, geometry = locator(open_photo(Image.new("RGB", (width, 10))))
         assert geometry.size == (10, width) and len(locator.known) <= 2
+
+
+def test_a_vision_model_is_shown_in_a_line():
+    net = nets.Plain()
+    model = seewhy.VisionModel(net, Preprocess(size=(8, 8)), ["a", "b"], "mine")
+    assert repr(model) == "<VisionModel mine: Plain of 2 classes, photos>"
+    assert repr(seewhy.VisionModel(net)) == "<VisionModel: Plain, ready batches only>"

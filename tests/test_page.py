@@ -1,8 +1,10 @@
 """The exported page in a real browser: it has to show what Python shows, and to talk to nobody."""
 
+import gzip
 import http.server
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -185,7 +187,12 @@ def test_a_photo_looks_as_in_python(driver, explainer, tmp_path, form):
     [best] = explainer(photo).predictions(top=1)
     row = driver.find_element("css selector", ".row:has(:checked)").text.split("\n")
     assert row == [best.label, f"{100 * best.probability:.1f} %"]
-    assert best.label in text(driver, "status") and problem(driver) == ""
+    assert f"'{best.label}'" in text(driver, "status") and problem(driver) == ""
+    told = explainer(photo).describe(predicted=False)
+    crop = re.findall(r"The model saw \d+% of the photo\.", told)
+    assert re.findall(r"The model saw .*? of the photo\.", text(driver, "status")) == crop
+    assert element(driver, "legend").text.split() == ["less", "more", "evidence;", "no", "colour:", "none"]
+    assert "linear-gradient" in element(driver, "scale").value_of_css_property("background-image")
 
 
 def test_the_picture_that_is_saved_is_that_of_python(driver, explainer, downloads):
@@ -258,12 +265,81 @@ def test_another_class_is_explained(driver, explainer):
     assert not np.allclose(found["map"], best["map"])
     assert "espresso" in driver.find_element("css selector", ".row:has(:checked)").text
 
+    assert element(driver, "best").is_enabled()
     doing(driver, element(driver, "best").click)
     assert shown(driver)["index"] == best["index"]
 
+    for said, words in (("a unicorn", "999"), ("tiger c", "perhaps tiger cat"), ("1000", "999")):
+        element(driver, "class").send_keys(said + Keys.ENTER)
+        wait(driver, f"document.getElementById('problem').textContent.includes({said!r})")
+        assert words in problem(driver)
+        element(driver, "class").send_keys(Keys.BACKSPACE * len(said))
+        assert problem(driver) == ""  # the field is empty
+
     element(driver, "class").send_keys("a unicorn" + Keys.ENTER)
-    wait(driver, "document.getElementById('problem').textContent !== ''")
-    assert "unicorn" in problem(driver) and "999" in problem(driver)
+    doing(driver, second.click)
+    assert problem(driver) == "" and element(driver, "class").get_property("value") == ""
+    doing(driver, driver.find_elements("css selector", ".row input")[0].click)  # the best, chosen
+    assert not element(driver, "best").is_enabled()
+    element(driver, "class").send_keys("a unicorn" + Keys.ENTER)
+    choose(driver, embedded_photo("coffee").path)
+    assert problem(driver) == "" and element(driver, "class").get_property("value") == ""
+
+
+def test_classes_of_one_name_are_told_apart_by_their_numbers(driver, folder, lite0, tmp_path):
+    from selenium.webdriver.common.keys import Keys
+
+    labels = list(lite0.labels)
+    labels[1] = labels[CAT] = "pet"
+    other = other_page(folder, tmp_path, {"labels": labels})
+    with served(other) as (address, _):
+        start(driver, address)
+        choose(driver, embedded_photo("cat").path)
+        assert f"pet ({CAT})" in driver.find_element("id", "rows").text
+        element(driver, "class").send_keys("Pet" + Keys.ENTER)
+        wait(driver, "document.getElementById('problem').textContent !== ''")
+        assert f"2 classes are called “Pet”: give the number, 1 or {CAT}" in problem(driver)
+        element(driver, "class").clear()
+        doing(driver, lambda: element(driver, "class").send_keys("pet (1)" + Keys.ENTER))
+        assert shown(driver)["index"] == 1 and "'pet (1)'" in text(driver, "status")
+
+
+def other_page(folder: Path, tmp_path: Path, change: dict) -> Path:
+    """A copy of the page, with other settings."""
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    settings = json.loads((other / "explained.json").read_text(encoding="utf-8"))
+    (other / "explained.json").write_text(json.dumps({**settings, **change}), encoding="utf-8")
+    return other
+
+
+def test_a_map_without_evidence_is_told_as_in_python(driver, folder, tmp_path):
+    """Two classes: of one the score has no gradient at the layer, against the other the layer speaks."""
+    import torch
+
+    class Deaf(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.features = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.features(x).mean((1, 2, 3))
+            return torch.stack([0 * y + 1, -y], 1)
+
+    torch.manual_seed(0)
+    preprocess = Preprocess((32, 32), 32)
+    net = seewhy.VisionModel(Deaf().eval(), preprocess, ["a", "b"], "deaf")
+    written = seewhy.export(net, tmp_path / "deaf", to="page", layer="features", runtime=folder / "runtime")
+    coffee = embedded_photo("coffee").path
+    with served(written) as (address, _):
+        start(driver, address)
+        choose(driver, coffee)
+        for index in range(2):
+            if index:
+                doing(driver, driver.find_elements("css selector", ".row input")[index].click)
+            known = seewhy.explain(net, coffee, index, layer="features")
+            assert known.blank.all() and known.flat[0, 0] == (index == 0)
+            assert text(driver, "status").startswith(known.describe(predicted=False))
+            assert not element(driver, "legend").is_displayed()
 
 
 def test_the_keyboard_is_enough(driver):
@@ -296,7 +372,11 @@ def test_what_is_no_photo_is_told_in_words(driver, explainer, tmp_path):
         wait(driver, f"document.getElementById('problem').textContent.includes({wrong.name!r})")
         assert "not a picture" in problem(driver)
     choose(driver, coffee)  # and goes on
-    assert problem(driver) == ""
+    assert problem(driver) == "" and text(driver, "status")
+    element(driver, "file").send_keys(str(broken))
+    wait(driver, "document.getElementById('problem').textContent !== ''")
+    assert text(driver, "status") == ""
+    choose(driver, coffee)
     assert_as_in_python(driver, explainer, coffee)
 
 
@@ -394,6 +474,8 @@ def test_it_fits_a_phone_by_day_and_by_night(address, dark):
             if one.is_displayed() and one.size["height"] < 44
         ]
         assert small == []  # what a thumb hits
+        tops = {element(driver, name).location["y"] for name in ("camera", "save")}
+        assert len(tops) == 1  # none wraps alone
         ground = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
         assert (max(map(int, ground.strip("rgb()").split(","))) < 60) == dark
 
@@ -435,6 +517,16 @@ def test_a_page_is_made_of_a_runtime_that_is_kept(runtime, tmp_path):
 
     write_page(made, another, runtime=runtime)  # a page takes the place of a page
     assert (made / "explained.onnx").read_bytes() == b"another"
+
+    (made / "README.txt").write_text("how we show it")
+    (made / "photos" / "best").mkdir(parents=True)
+    (made / "photos" / "a.txt").write_text("mine")
+    (made / "runtime" / "mine.mjs").write_text("mine")
+    words = r"holds README\.txt, photos, runtime/mine\.mjs, which seewhy did not write: move them, or give the name"
+    with pytest.raises(SaveError, match=words):
+        write_page(made, graph, runtime=runtime)
+    assert (made / "explained.onnx").read_bytes() == b"another"
+    assert (made / "photos" / "a.txt").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "page"]
 
 
@@ -447,6 +539,15 @@ def test_a_folder_of_something_else_is_left_alone(runtime, tmp_path):
         write_page(tmp_path / "mine" / "thesis.txt", graph, runtime=runtime)
     with pytest.raises(SaveError, match="no folder"):
         write_page(tmp_path / "no" / "page", graph, runtime=runtime)
+
+    def meanwhile(path: Path) -> Written:
+        (tmp_path / "page").mkdir()
+        (tmp_path / "page" / "thesis.txt").write_text("three years")
+        return graph(path)
+
+    with pytest.raises(SaveError, match="holds other files"):
+        write_page(tmp_path / "page", meanwhile, runtime=runtime)
+    shutil.rmtree(tmp_path / "page")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "mine"]
 
 
@@ -455,9 +556,15 @@ def test_what_is_no_runtime_is_refused(runtime, tmp_path):
     with pytest.raises(InputError, match=f"holds no {_runtime.FILES[2]}.*{_runtime.VERSION}"):
         write_page(tmp_path / "page", graph, runtime=runtime)
     (tmp_path / "notes.txt").write_text("no package")
-    for wrong in (tmp_path, tmp_path / "notes.txt", tmp_path / "nowhere"):
-        with pytest.raises(InputError, match=r"npm|onnxruntime-web"):
-            write_page(tmp_path / "page", graph, runtime=wrong)
+    (tmp_path / "half.tgz").write_bytes(gzip.compress(b"0" * 2000)[:20])
+    for wrong, words in (
+        (".", "expected the package onnxruntime-web"),
+        ("notes.txt", "no package of npm"),
+        ("half.tgz", "no package of npm"),
+        ("nowhere", "does not exist"),
+    ):
+        with pytest.raises(InputError, match=rf"{words}[^\n]*$"):
+            write_page(tmp_path / "page", graph, runtime=tmp_path / wrong)
     assert not (tmp_path / "page").exists() and not list(tmp_path.glob(".seewhy*"))
 
 

@@ -533,6 +533,20 @@ def test_methods_are_those_that_the_operator_allows(lite0):
         served.explainer("rise")
 
 
+def test_a_model_that_carries_its_explanation_says_so_of_other_methods(tmp_path):
+    import torch
+
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
+                              torch.nn.Flatten(), torch.nn.Linear(4, 2))  # fmt: skip
+    prepare = seewhy.Preprocess(size=(16, 16), resize=16)
+    path = seewhy.export(net, tmp_path / "explained.onnx", preprocess=prepare)
+    served = Models({"explained": seewhy.load(f"file:{path}")})["explained"]
+    assert served.methods == ("grad-cam",)
+    with pytest.raises(seewhy.SeewhyError, match="explained carries its own explanation, by grad-cam at the layer '1', "
+                                                 "so it cannot be explained by 'layer-cam'"):  # fmt: skip
+        served.explainer("layer_cam")
+
+
 def test_a_web_page_is_mounted_on_the_same_app(models):
     from starlette.applications import Starlette
     from starlette.responses import PlainTextResponse

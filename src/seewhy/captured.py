@@ -43,6 +43,8 @@ def checked(maps: Any, capture: Capture, space: tuple[int, ...] | None, method: 
 
 def is_flat(capture: Capture) -> npt.NDArray[np.bool_]:
     """(n, k): True where the score has no gradient at the layer at all; False where a method asked for none."""
+    if capture.flat is not None:
+        return capture.flat
     if capture.gradients is None:
         return np.zeros(capture.scores.shape, np.bool_)
     changes = to_numpy(capture.gradients != 0).reshape(*capture.scores.shape, -1)
@@ -61,6 +63,7 @@ def first_images(capture: Capture, n: int) -> Capture:
         classes=None if capture.classes is None else capture.classes[:n],
         again=None,
         maps=None if capture.maps is None else capture.maps[:n],
+        flat=None if capture.flat is None else capture.flat[:n],
     )
 
 

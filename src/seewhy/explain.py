@@ -174,12 +174,13 @@ class Explainer:
             maps = rectify(maps)
         # 5. result: the raw maps, and all that is needed to read them
         blank = to_numpy(is_zero(maps) if self.signed else is_blank(maps))
+        known = method.info.gradients or capture.flat is not None
         return Explanation(
             maps=maps,
             scores=capture.scores,
             outputs=capture.outputs,
             blank=blank,
-            flat=blank & is_flat(capture) if blank.any() and method.info.gradients else np.zeros_like(blank),
+            flat=blank & is_flat(capture) if blank.any() and known else np.zeros_like(blank),
             targets=tuple(map(tuple, question.bound)),
             layer=layer,
             method=method.name,

@@ -3,10 +3,14 @@
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 
 from seewhy.errors import SaveError
+
+NAMED = 3
+"""How many of the files that are in the way are named."""
 
 
 def write_atomically(
@@ -43,13 +47,12 @@ def write_atomically(
     return path
 
 
-def write_folder(
-    path: str | os.PathLike[str], fill: Callable[[Path], object], is_ours: Callable[[Path], bool] = lambda _: False
-) -> Path:
+def write_folder(path: str | os.PathLike[str], fill: Callable[[Path], object], ours: Sequence[str] = ()) -> Path:
     """Let `fill` put files into a new folder beside, and give that its name once it is complete.
 
-    A folder that stands at `path` is replaced where it is empty, or where `is_ours` says that it was written so before;
-    until then it stays as it is, and after an exception nothing is left behind.
+    A folder that stands at `path` is replaced where it is empty, or was written so before and holds nothing else:
+    `ours` are the files that `fill` writes, as patterns of their names in the folder, and the first is what such a
+    folder is known by. Until then it stays as it is, and after an exception nothing is left behind.
 
     Raises SaveError where the folder cannot or must not be written; what else `fill` raises passes through.
 
@@ -66,12 +69,12 @@ def write_folder(
             raise SaveError(f"{path} cannot be written: there is no folder {target.parent}; make it first")
         if target.exists() and not target.is_dir():
             raise SaveError(f"{path} is a file: give the name of a new folder")
-        if target.exists() and any(target.iterdir()) and not is_ours(target):
-            raise SaveError(f"{path} holds other files: give the name of a new folder")
+        _check_folder(path, target, ours)
         unfinished = target.with_name(f".seewhy-{os.urandom(8).hex()}.part")
         unfinished.mkdir()
         try:
             fill(unfinished)
+            _check_folder(path, target, ours)  # that may have taken minutes
             _take_place(unfinished, target)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -80,6 +83,31 @@ def write_folder(
     except OSError as error:
         raise SaveError(f"{path} cannot be written: {error.strerror or error}") from error
     return path
+
+
+def _check_folder(path: Path, target: Path, ours: Sequence[str]) -> None:
+    """Raise SaveError where the folder that stands there holds what would be lost."""
+    if not target.exists() or not any(target.iterdir()):
+        return
+    if not ours or not (target / ours[0]).is_file():
+        raise SaveError(f"{path} holds other files: give the name of a new folder")
+    strange = [found for found in sorted(target.rglob("*")) if not _is_ours(found, target, ours)]
+    # a folder that is not ours stands for all that is in it
+    strange = [found for found in strange if found.parent not in strange]
+    if strange:
+        names = [found.relative_to(target).as_posix() for found in strange]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        raise SaveError(
+            f"{path} holds {', '.join(names[:NAMED])}{more}, which seewhy did not write: move "
+            f"{'it' if len(names) == 1 else 'them'}, or give the name of a new folder"
+        )
+
+
+def _is_ours(found: Path, folder: Path, ours: Sequence[str]) -> bool:
+    name = found.relative_to(folder).as_posix()
+    if found.is_dir() and not found.is_symlink():
+        return any(pattern.startswith(f"{name}/") for pattern in ours)
+    return any(fnmatchcase(name, pattern) for pattern in ours)
 
 
 def _take_place(finished: Path, target: Path) -> None:

@@ -62,6 +62,8 @@ class Capture:
     maps: "Maps | None" = None
     """The maps of the scores that the model made itself, where it carries its explanation; then it shows no channels,
     activations are (n, 0, *s)."""
+    flat: "Bool[np.ndarray, 'n k'] | None" = None
+    """Of those maps, as the model says it: has the score no gradient at the layer at all? None where it does not."""
 
 
 @dataclass(frozen=True)

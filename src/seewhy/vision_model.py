@@ -37,3 +37,9 @@ class VisionModel:
     """The name of each class, in the order of the outputs."""
     name: str = ""
     """What it is called in captions and reports, such as `torchvision:resnet50`."""
+
+    def __repr__(self) -> str:
+        called = f" {self.name}" if self.name else ""
+        classes = "" if self.labels is None else f" of {len(self.labels)} classes"
+        photos = "photos" if self.preprocess is not None else "ready batches only"
+        return f"<VisionModel{called}: {type(self.net).__name__}{classes}, {photos}>"

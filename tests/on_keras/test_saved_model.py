@@ -91,8 +91,25 @@ def test_minus_one_stands_for_the_predicted_class(tmp_path):
     model, batch = loaded(written(net, tmp_path / "out")), plain.batch(3, seed=5)
     best = plain.logits(batch).argmax(1)
     assert len(set(best)) > 1
-    for given in ([-1, -1, -1], [-1, best[1], -1]):
+    for given in ([-1, -1, -1], [-1, best[1], -1], [-1]):
         assert np.array_equal(asked(model, batch, given)[1], asked(model, batch, best)[1])
+    for index in (-2, -1000, 4):
+        with pytest.raises(Exception, match="is not in"):
+            asked(model, batch, [0, index, 0])
+
+
+def test_a_map_without_gradient_tells_so(tmp_path):
+    plain = Plain()
+    x = image_input(plain)
+    features = keras.layers.Conv2D(3, 3, activation="relu", name="conv", kernel_initializer="ones")(x)
+    y, own = keras.ops.mean(features, (1, 2, 3)), keras.ops.mean(x, (1, 2, 3))
+    net = keras.Model(x, keras.ops.stack([y * keras.ops.relu(own - 0.5), own, -y], 1))
+    batch = np.stack([np.full((6, 7, 3), 0.1, np.float32), np.full((6, 7, 3), 0.9, np.float32)])
+    model = loaded(written(net, tmp_path / "out", images=batch, layer="conv"))
+    for index in range(3):
+        found, known = model.explain(batch, [index]), seewhy.explain(net, batch, index, layer="conv")
+        assert np.array_equal(found["flat"], known.flat[:, 0])
+    assert np.array_equal(model.explain(batch, [0, 0])["flat"], [True, False])
 
 
 def test_tensorflow_alone_runs_it(tmp_path):
@@ -119,7 +136,7 @@ model = tf.saved_model.load("out")
 batch, classes = tf.constant(np.load("batch.npy")), tf.constant([0, 1, 2, 3, 0], tf.int64)
 found = model.explain(batch, classes)
 served = model.signatures["serving_default"](image=batch, class_index=classes)
-assert all(np.array_equal(found[name], served[name]) for name in ("logits", "score", "heatmap"))
+assert all(np.array_equal(found[name], served[name]) for name in ("logits", "score", "heatmap", "flat"))
 about = json.loads(model.about().numpy())
 assert about == json.load(open("out/assets.extra/explained.json"))
 assert about["labels"] == ["a", "b", "c", "d"] and about["layer"] == "act" and about["method"] == "grad-cam"
@@ -198,6 +215,9 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     written(net, tmp_path / "out")  # an empty one is taken
     written(net, tmp_path / "out", "layer-cam")  # and one that was written before
     assert json.loads((tmp_path / "out" / "assets.extra" / "explained.json").read_text())["method"] == "layer-cam"
+    (tmp_path / "out" / "notes.txt").write_text("three years")
+    with pytest.raises(SaveError, match=r"holds notes\.txt, which seewhy did not write: move it, or give"):
+        written(net, tmp_path / "out")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("three years")
     with pytest.raises(SaveError, match="holds other files"):
@@ -213,7 +233,7 @@ def test_the_python_in_the_docs_runs(tmp_path, monkeypatch, capsys):
     written(plain.fill(functional(plain)), "explained")
     names = {"images": plain.batch(3).astype(np.float32), "class_index": np.array([-1, 0, 1])}
     exec(compile(code, "docs/export.md", "exec"), names)
-    assert set(names["found"]) == {"logits", "score", "heatmap"}
+    assert set(names["found"]) == {"logits", "score", "heatmap", "flat"}
     assert json.loads(capsys.readouterr().out)["layer"] == "act"
 
 

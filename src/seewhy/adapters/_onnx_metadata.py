@@ -12,7 +12,7 @@ from seewhy.errors import InputError
 from seewhy.preprocess import Preprocess
 
 IMAGE, CLASS_INDEX = "image", "class_index"
-HEATMAP, UPSAMPLED, SCORE = "heatmap", "heatmap_upsampled", "score"
+HEATMAP, UPSAMPLED, SCORE, FLAT = "heatmap", "heatmap_upsampled", "score", "flat"
 CLASSES = {None: "logits", "softmax": "probabilities", "sigmoid": "probabilities", "log-softmax": "log_probabilities"}
 """What the output of class scores is called, by the final activation that the model was seen to run."""
 PREDICTED = -1

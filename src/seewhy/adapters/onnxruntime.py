@@ -15,7 +15,17 @@ from onnxruntime import InferenceSession
 
 from seewhy.adapter import Ask
 from seewhy.adapters._checks import check_classes
-from seewhy.adapters._onnx_metadata import CLASS_INDEX, CLASSES, HEATMAP, IMAGE, PREDICTED, SCORE, About, from_metadata
+from seewhy.adapters._onnx_metadata import (
+    CLASS_INDEX,
+    CLASSES,
+    FLAT,
+    HEATMAP,
+    IMAGE,
+    PREDICTED,
+    SCORE,
+    About,
+    from_metadata,
+)
 from seewhy.errors import InputError, LayerError, ModelError
 from seewhy.types import Capture, LayerInfo, Own, Rows
 from seewhy.vision_model import VisionModel
@@ -163,7 +173,7 @@ def capture(
     if wanted is not None and wanted.max() >= _class_count(net):
         wanted = None  # the question itself says what is wrong, once it sees the classes
     asked = np.full((n, 1), PREDICTED, np.int64) if wanted is None else wanted
-    outputs, scores, maps = _run(net, inputs, asked)
+    outputs, scores, maps, flat = _run(net, inputs, asked)
     classes = np.asarray(outputs, np.float32)
     check_classes(classes)
     if wanted is None:
@@ -174,10 +184,10 @@ def capture(
                 "by name, or for seewhy.top(k); other targets can be asked of the model that it was exported from"
             )
         if wanted.shape[1] > 1 or (wanted[:, 0] != classes.argmax(axis=1)).any():
-            outputs, scores, maps = _run(net, inputs, wanted)
+            outputs, scores, maps, flat = _run(net, inputs, wanted)
     ask(outputs, classes)  # the scores come out of the graph, and what they are called is told here
     unseen = np.zeros((n, 0, *maps.shape[2:]), np.float32)
-    return [Capture(unseen, None, scores, outputs, classes, about(net).head, maps=maps)]
+    return [Capture(unseen, None, scores, outputs, classes, about(net).head, maps=maps, flat=flat)]
 
 
 def keep(
@@ -193,20 +203,24 @@ def keep(
     return partial(capture, net, layers, inputs, gradients=gradients, logit=logit, guided=guided)
 
 
-def _run(net: InferenceSession, images: Floats, wanted: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
-    """The class scores (n, classes), the explained scores (n, k), and the maps (n, k, *s), of these classes (n, k)."""
+def _run(
+    net: InferenceSession, images: Floats, wanted: npt.NDArray[np.int64]
+) -> tuple[Floats, Floats, Floats, npt.NDArray[np.bool_] | None]:
+    """The class scores (n, classes), and of these classes (n, k) the explained scores (n, k), the maps (n, k, *s), and
+    whether they are flat (n, k); None where the graph does not say it, as older ones do not.
+    """
     known = {node.name: node.shape for node in net.get_inputs()}
     several = len(known[CLASS_INDEX]) > 1
     at_once = int(known[CLASS_INDEX][1]) if several else 1
-    name = _class_scores(net).name
+    asked = [_class_scores(net).name, SCORE, HEATMAP] + [FLAT] * any(node.name == FLAT for node in net.get_outputs())
     parts, k = [], wanted.shape[1]
     for start in range(0, k, at_once):
         columns = np.minimum(np.arange(start, start + at_once), k - 1)  # the last one fills up
         index = wanted[:, columns] if several else wanted[:, start]
-        outputs, score, maps = net.run([name, SCORE, HEATMAP], {IMAGE: images, CLASS_INDEX: index})
-        parts.append((score, maps) if several else (score[:, None], maps[:, None]))
-    scores, maps = (np.concatenate(part, axis=1)[:, :k] for part in zip(*parts, strict=True))
-    return outputs, scores, maps
+        outputs, *answers = net.run(asked, {IMAGE: images, CLASS_INDEX: index})
+        parts.append(answers if several else [answer[:, None] for answer in answers])
+    scores, maps, *flat = (np.concatenate(part, axis=1)[:, :k] for part in zip(*parts, strict=True))
+    return outputs, scores, maps, flat[0] if flat else None
 
 
 def _class_scores(net: InferenceSession) -> Any:

@@ -1,8 +1,13 @@
 """The command line: one file for each command; parse, call, print."""
 
+import signal
 import sys
+import threading
 import warnings
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -54,18 +59,58 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     keep_freed_memory()
     _report.debug = len(arguments) < len(sys.argv) - 1  # --debug may stand anywhere
-    with warnings.catch_warnings():
+    with _in_order(), warnings.catch_warnings():
         if not _report.debug:
             warnings.simplefilter("ignore")
             warnings.simplefilter("default", seewhy.SeewhyWarning)
             warnings.showwarning = _report.show_warning
         try:
             app(arguments)
+        except SystemExit as end:
+            if _report.stopped and end.code:
+                _end()
+            raise
         except KeyboardInterrupt:
-            _report.error("interrupted")
-            sys.exit(130)
+            _report.stopped = 130
+            _end()
         except Exception as error:
             if _report.debug:
                 raise
+            if _report.stopped:  # an import, or a mode of a framework, that was cut short fails in a way of its own
+                _end()
             _report.error(_report.in_words(error))
             sys.exit(1)
+
+
+@contextmanager
+def _in_order() -> Iterator[None]:
+    """While this lasts, SIGTERM ends the program as Ctrl-C does, in order: unfinished files are removed.
+
+    `seewhy serve` has handlers of its own in their place. What the caller ignores, as a shell lets its background
+    processes ignore Ctrl-C, stays ignored.
+    """
+    _report.stopped = 0
+    usual: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    main = threading.current_thread() is threading.main_thread()  # others may set none
+    ours = [one for one, handler in usual.items() if main and signal.getsignal(one) is handler]
+    for one in ours:
+        signal.signal(one, _stop)
+    try:
+        yield
+    finally:
+        for one in ours:
+            if signal.getsignal(one) is _stop:
+                signal.signal(one, usual[one])
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    if number == signal.SIGINT:
+        _report.stopped = 130
+        raise KeyboardInterrupt
+    _report.stopped = 143
+    sys.exit(143)
+
+
+def _end() -> NoReturn:
+    _report.error("interrupted" if _report.stopped == 130 else "terminated")
+    sys.exit(_report.stopped)

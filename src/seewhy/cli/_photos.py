@@ -46,7 +46,7 @@ def explain_each(
                 seconds = time.perf_counter() - start
                 written = found.save(paths.of(photo), **look)
             except Exception as error:  # whatever it was, the other photos go on
-                if _report.debug:
+                if _report.debug or _report.stopped:
                     raise
                 failed += 1
                 words = _report.in_words(error)

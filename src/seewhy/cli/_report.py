@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -10,6 +10,8 @@ from seewhy.errors import SaveError, SeewhyError
 
 debug = False
 """Whether errors are shown with their traceback; set by --debug."""
+stopped: Literal[0, 130, 143] = 0
+"""The exit code, once Ctrl-C or SIGTERM has come; what fails then, fails for that."""
 
 
 def out() -> Console:

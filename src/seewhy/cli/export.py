@@ -67,6 +67,7 @@ def export(
         explainer = Explainer(vision, method, layer, score=score.value, **chosen.options)
         kind = usual(explainer, out) if to is None else to.value
         path = Path(OUT[kind]) if out is None else out
+        _report.note(f"{path} is written, and held against seewhy's own maps: that may take a minute")
         written = write(explainer, path, kind, classes=classes, upsample=upsample, runtime=runtime)
     about, megabytes = written.about, _bytes(written.path) / 1e6
     console = _report.out()

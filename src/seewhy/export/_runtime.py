@@ -1,11 +1,13 @@
 """Private: the files of onnxruntime-web that a page needs, from npm or from where they are kept."""
 
 import base64
+import gzip
 import hashlib
 import shutil
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -26,6 +28,7 @@ FILES = (
 """For WebAssembly alone, and for WebGPU; the page loads one of the two."""
 _PATIENCE = 300
 """Seconds after which npm has failed."""
+_WHERE = f"the file that npm pack {PACKAGE}@{VERSION} wrote, or the folder that it was unpacked to"
 _INSTEAD = (
     f"or fetch the package elsewhere (npm pack {PACKAGE}@{VERSION}), and name the file or the folder that it was "
     "unpacked to: --runtime PATH"
@@ -74,9 +77,11 @@ def _place(folder: Path, source: Path) -> None:
         try:
             with tarfile.open(source) as archive:
                 _copy(folder, source, lambda name: archive.extractfile(f"package/dist/{name}"))
-        except tarfile.TarError as error:
-            raise InputError(f"{source} is no package of npm (.tgz): {error}") from error
+        except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise InputError(f"{source} is no package of npm (.tgz), or is damaged: name {_WHERE}") from error
         return
+    if not source.exists():
+        raise InputError(f"the file or folder {source} does not exist: name {_WHERE}")
     inside = (source, source / "dist", source / "node_modules" / PACKAGE / "dist")
     found = next((place for place in inside if (place / FILES[0]).is_file()), None)
     if found is None:

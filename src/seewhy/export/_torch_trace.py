@@ -16,9 +16,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from seewhy.adapters import torch as adapter
 from seewhy.adapters._checks import NO_GRADIENT
+from seewhy.adapters._onnx_metadata import PREDICTED
 from seewhy.adapters._torch_layout import first, full
 from seewhy.adapters._torch_pass import Pass, run
 from seewhy.catalog import NamedMethod
@@ -57,8 +59,8 @@ class Noted:
 
 
 def traced(ask: Question, images: Tensor) -> tuple[GraphModule, Tensor, Noted]:
-    """The graph from (images, class indices) to (class scores, scores, a heatmap for each method, ...), an example of
-    the indices, and what was noted.
+    """The graph from (images, class indices) to (class scores, scores, a heatmap for each method, the same upsampled
+    where asked for, is it flat for each method that takes gradients), an example of the indices, and what was noted.
 
     Raises ModelError where the model decides by its values what it computes, or cannot be traced for another reason.
     """
@@ -87,15 +89,17 @@ def _explained(ask: Question, noted: Noted, images: Tensor, index: Tensor) -> tu
     needed = any(method.info.gradients for method in ask.methods)
     this = adapter.prepared(ask.net, [ask.layer], images) if ask.prepare is None else ask.prepare(images)
     [point] = this.points
-    with this.quiet(), Traceable():
+    with this.quiet(), Traceable(), sdpa_kernel(SDPBackend.MATH):  # other attention has a derivative of its own
         found = run(this, this.points, this.image, gradients=needed, watch=True)
     noted.head, outputs = before_heads(found.outputs, found.heads.of, logit=ask.logit)
     raw = full(class_scores(found.outputs))
     wanted = index[:, None] if ask.classes is None else index
     predicted = raw.detach().argmax(dim=1, keepdim=True)
+    wanted = wanted + 0 * predicted  # one for all images becomes one of each, before a runtime counts on that
     [activations] = found.activations
     with torch.set_grad_enabled(needed):
-        scores = full(class_scores(outputs)).gather(1, torch.where(wanted < 0, predicted, wanted))
+        unknown = torch.where(wanted < 0, raw.shape[1], wanted)  # as far out as one too large
+        scores = full(class_scores(outputs)).gather(1, torch.where(wanted == PREDICTED, predicted, unknown))
         slopes = _slopes(scores, activations) if needed else None
     turned = point.is_channels_last(activations)
     capture = Capture(
@@ -109,9 +113,17 @@ def _explained(ask: Question, noted: Noted, images: Tensor, index: Tensor) -> tu
     noted.shape = tuple(int(length) for length in capture.activations.shape[1:])
     with adapter.full_precision():
         maps = [rectify(method.function(capture, **method.options)) for method in ask.methods]
-        maps += [upsample(coarse, this.space) for coarse in maps] if ask.upsampled else []
-    answers = (capture.scores, *maps)
+        large = [upsample(coarse, this.space) for coarse in maps] if ask.upsampled else []
+    kinds = zip(ask.methods, maps, strict=True)
+    flat = [_is_zero(coarse) & _is_zero(capture.gradients) for method, coarse in kinds if method.info.gradients]
+    answers = (capture.scores, *maps, *large, *flat)
     return (capture.outputs, *(answers if ask.classes is not None else (answer[:, 0] for answer in answers)))
+
+
+def _is_zero(array: Tensor | None) -> Tensor:
+    """True for each image and target of which all is 0: (n, k, ...) -> (n, k)."""
+    assert array is not None
+    return array.abs().flatten(2).amax(2) == 0
 
 
 def _slopes(scores: Tensor, activations: Tensor) -> Tensor:
@@ -143,4 +155,7 @@ def _why(error: Exception) -> str:
             "what this model, or the method, computes depends on the values of the image (an `if` or a loop over "
             f"them), and a graph has one way through it for all images ({short(error)})"
         )
-    return f"this model, or the method, cannot be traced into a graph: {short(error) or type(error).__name__}"
+    return (
+        f"this model, or the method, cannot be traced into a graph ({short(error) or type(error).__name__}): export a "
+        "part of it that computes with PyTorch's own operations alone"
+    )

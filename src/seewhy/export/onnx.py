@@ -18,8 +18,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from seewhy.adapters._onnx_metadata import CLASS_INDEX, CLASSES, HEATMAP, IMAGE, SCORE, UPSAMPLED, About
-from seewhy.errors import InputError, ModelError, SeewhyWarning
+from seewhy.adapters._onnx_metadata import CLASS_INDEX, CLASSES, FLAT, HEATMAP, IMAGE, SCORE, UPSAMPLED, About
+from seewhy.errors import InputError, ModelError, SaveError, SeewhyWarning
 from seewhy.explain import Explainer
 from seewhy.export import _agree, _trial
 from seewhy.files import check_target, write_atomically
@@ -77,6 +77,7 @@ def write_onnx(
         require(package, "exporting to ONNX", "export")
     path = _checked_path(path)
     _check_size(explainer)
+    _check_inputs(explainer)
     explainer = _in_single_precision(explainer)
     placed = explainer.prepare(_trial_images(explainer) if images is None else images).placed
     found = explainer.find_layers(placed)
@@ -111,6 +112,7 @@ def _graph(
         preprocess=preprocess_of(explainer),
     )
     names = [CLASSES[noted.head], SCORE, HEATMAP] + [UPSAMPLED] * upsample
+    names += [FLAT] * explainer.method.info.gradients
     return converted(graph, (images, index), names, about.to_metadata()), about
 
 
@@ -141,7 +143,10 @@ def _why(error: BaseException) -> str:
     link = error
     while link.__cause__ is not None:
         link = link.__cause__
-    return f"a part of the model, or of the method, has no counterpart in ONNX: {short(link) or type(link).__name__}"
+    return (
+        f"an operation of the model, or of the method, has no form in ONNX ({short(link) or type(link).__name__}): put "
+        "others in its place, or explain the model itself, seewhy.explain"
+    )
 
 
 @contextlib.contextmanager
@@ -163,6 +168,8 @@ def _quiet() -> Iterator[None]:
 
 def _checked_path(path: str | PathLike[str]) -> Path:
     found = Path(path)
+    if found.is_dir():
+        raise SaveError(f"{path} is a folder: give the name of a file in it, such as {found / 'explained.onnx'}")
     if found.suffix.lower() != ".onnx":
         raise InputError(f"expected a file called .onnx, such as explained.onnx, got {str(path)!r}")
     check_target(found)
@@ -173,6 +180,21 @@ def _check_size(explainer: Explainer) -> None:
     size = 4 * sum(array.numel() for array in chain(explainer.net.parameters(), explainer.net.buffers()))
     if size > LARGEST:
         raise ModelError(f"{explainer.model_name} has weights of {size / 2**30:.1f} GiB, and one ONNX file holds 2")
+
+
+def _check_inputs(explainer: Explainer) -> None:
+    """Raise InputError where the model cannot be called with one image alone."""
+    if framework(explainer.net) != "torch":
+        return
+    try:
+        signature(explainer.net.forward).bind(None)
+    except ValueError:  # nothing is known of it
+        return
+    except TypeError as error:
+        raise InputError(
+            f"a graph takes one image input, and {explainer.model_name} takes several ({error}): wrap it in a model "
+            "that takes the image alone and gives the others itself"
+        ) from None
 
 
 def _in_single_precision(explainer: Explainer) -> Explainer:

@@ -1,16 +1,15 @@
 """A static page that runs an explained graph in its visitor's browser."""
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from importlib.resources import as_file, files
+from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 
 from seewhy.adapters._onnx_metadata import CLASSES
 from seewhy.errors import InputError
-from seewhy.export._runtime import place_runtime
+from seewhy.export._runtime import FILES, place_runtime
 from seewhy.export.onnx import Written
 from seewhy.files import write_folder
 from seewhy.preprocess import Locator, Preprocess
@@ -36,13 +35,13 @@ def write_page(
     source = None if runtime is None else Path(runtime).expanduser()
     made: list[Written] = []
 
+    scripts = [file for file in (files("seewhy.export") / "page").iterdir() if file.is_file()]
+
     def fill(inside: Path) -> None:
         (inside / "runtime").mkdir()
         place_runtime(inside / "runtime", source)
-        with as_file(files("seewhy.export") / "page") as page:
-            for file in page.iterdir():
-                if file.is_file():
-                    shutil.copyfile(file, inside / file.name)
+        for file in scripts:
+            (inside / file.name).write_bytes(file.read_bytes())
         made.append(make(inside / GRAPH))
         about = made[0].about
         settings = {
@@ -54,7 +53,8 @@ def write_page(
         }
         (inside / SETTINGS).write_text(json.dumps(settings, ensure_ascii=False), encoding="utf-8")
 
-    path = write_folder(folder, fill, is_ours=lambda there: (there / SETTINGS).is_file())
+    ours = [SETTINGS, GRAPH, *(file.name for file in scripts), *(f"runtime/{name}" for name in FILES)]
+    path = write_folder(folder, fill, ours)
     return replace(made[0], path=path)
 
 

@@ -38,10 +38,11 @@ def export(
     takes. It has the inputs `image` (n, c, h, w), float32, prepared as the model takes it, and `class_index` (n,),
     int64: the class to explain of each image, -1 for the predicted one. It has the outputs `logits` (n, classes), as
     the model returns them (`probabilities` where it ends in a softmax or sigmoid, `log_probabilities`); `score` (n,),
-    the explained number; and `heatmap` (n, h, w), the raw map at the layer, rectified and not normalised. n is any
-    number of images. With `classes=k` it takes k classes of each image at once, `class_index` (n, k), and gives
-    `score` (n, k) and `heatmap` (n, k, h, w); with `upsample` also `heatmap_upsampled`, the map on the input's pixels.
-    Its metadata hold the labels, the preprocess, the layer, the method and its options.
+    the explained number; `heatmap` (n, h, w), the raw map at the layer, rectified and not normalised; and `flat` (n,):
+    is it blank because the score has no gradient there? n is any number of images. With `classes=k` it takes k classes
+    of each image at once, `class_index` (n, k), and gives `score` (n, k), `flat` (n, k) and `heatmap` (n, k, h, w);
+    with `upsample` also `heatmap_upsampled`, the map on the input's pixels. Its metadata hold the labels, the
+    preprocess, the layer, the method and its options.
 
     `to="savedmodel"`, of a Keras model on TensorFlow: a folder that TensorFlow alone runs, with the same inputs and
     outputs, as its function `explain` and as its signature; `image` lies as the model takes it, mostly (n, h, w, c).

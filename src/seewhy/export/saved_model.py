@@ -22,7 +22,7 @@ from seewhy.adapters._keras_layers import channels_last
 from seewhy.adapters._keras_pass import Pass, Place, call, pack, runner
 from seewhy.adapters._keras_tensorflow_graph import noted, reachable
 from seewhy.adapters._keras_tensorflow_question import Facts, full_precision
-from seewhy.adapters._onnx_metadata import CLASS_INDEX, CLASSES, HEATMAP, IMAGE, SCORE, About
+from seewhy.adapters._onnx_metadata import CLASS_INDEX, CLASSES, FLAT, HEATMAP, IMAGE, PREDICTED, SCORE, About
 from seewhy.errors import InputError, LayerError, ModelError, SeewhyError
 from seewhy.explain import Explainer
 from seewhy.export import _trial
@@ -36,6 +36,8 @@ from seewhy.types import Capture
 
 SETTINGS = Path("assets.extra", "explained.json")
 """What the graph says of itself, where SavedModels keep what is no part of the graph."""
+OURS = (SETTINGS.as_posix(), "saved_model.pb", "fingerprint.pb", "variables/variables.*", "assets/")
+"""All that a folder of ours holds."""
 
 
 def write_saved_model(explainer: Explainer, folder: str | PathLike[str], *, images: Any = None) -> Written:
@@ -68,7 +70,7 @@ def write_saved_model(explainer: Explainer, folder: str | PathLike[str], *, imag
         loaded = tf.saved_model.load(str(inside))  # held: its variables are freed with it
         apart.append(_check(loaded.explain, explainer, batch.inputs))
 
-    return Written(write_folder(folder, fill, is_ours=lambda there: (there / SETTINGS).is_file()), about, apart[0])
+    return Written(write_folder(folder, fill, OURS), about, apart[0])
 
 
 def _about(explainer: Explainer, layer: str, facts: Facts, shape: tuple[int, ...]) -> About:
@@ -125,7 +127,9 @@ def _traced(explainer: Explainer, layer: str, batch: Batch, facts: Facts) -> tup
             asked = noted(facts, outputs, explainer.logit)
             raw = full_precision(class_scores(outputs))
             predicted = tf.argmax(raw, axis=1)
-            index = tf.where(class_index < 0, predicted, class_index)[:, None]
+            beyond = tf.cast(raw.shape[1], tf.int64)
+            unknown = tf.where(class_index < 0, beyond, class_index)  # as far out as one too large
+            index = tf.where(class_index == PREDICTED, predicted, unknown)[:, None]
             scores = tf.gather(full_precision(class_scores(pack(facts.asked, asked))), index, batch_dims=1)  # (n, 1)
         gradients = tape.gradient(scores, activations)  # images do not meet: of the sum is of each
         if gradients is None:
@@ -139,7 +143,10 @@ def _traced(explainer: Explainer, layer: str, batch: Batch, facts: Facts) -> tup
             (*captured, scores),
             fn_output_signature=tf.TensorSpec(captured[0].shape[2:], captured[0].dtype),
         )
-        return {CLASSES[facts.head]: raw, SCORE: scores[:, 0], HEATMAP: maps}
+        found = {CLASSES[facts.head]: raw, SCORE: scores[:, 0], HEATMAP: maps}
+        if explainer.method.info.gradients:
+            found[FLAT] = _is_zero(maps) & _is_zero(captured[1])
+        return found
 
     function = tf.function(
         explain,
@@ -160,6 +167,11 @@ def _traced(explainer: Explainer, layer: str, batch: Batch, facts: Facts) -> tup
             f"or counts the images ({str(error).splitlines()[0]})"
         ) from error
     return function, shapes[-1]
+
+
+def _is_zero(array: Any) -> Any:
+    """True for each image of which all is 0: (n, ...) -> (n,)."""
+    return tf.reduce_all(array == 0, axis=list(range(1, array.ndim)))
 
 
 def _map(explainer: Explainer, activations: Any, gradients: Any, score: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from seewhy import catalog
+from seewhy.carried import own_method, own_of
 from seewhy.catalog import NamedMethod
 from seewhy.errors import InputError, unknown
 from seewhy.explain import Explainer
@@ -61,10 +62,13 @@ class Served:
     def explainer(self, method: str | None = None, layer: str | None = None) -> Explainer:
         """The explainer for this method and layer, made once.
 
-        Raises UnknownNameError for a method that is not allowed here, and for a layer that the model does not have.
+        Raises UnknownNameError for a method that is not allowed here, and for a layer that the model does not have;
+        InputError for another method than the one that a model carries itself.
         """
         method = self.methods[0] if method is None else catalog.spelled(method)
         if method not in self.methods:
+            if (own := own_of(self.model)) is not None:
+                own_method(own, method, {}, self.name)
             raise unknown("method", method, self.methods, "(those that this server allows)")
         with self._lock:
             if (method, layer) not in self._made:

@@ -12,6 +12,16 @@ function places(cells, length, low, high) {
   });
 }
 
+// The share of the photo that lies in the region, counted on the pixels that Python counts it on.
+export function seen(size, region) {
+  const longest = Math.max(...size);
+  return region.reduce((share, [low, high], axis) => {
+    const step = Math.min(1, Math.max(256 / longest, 64 / (high - low)));
+    const fine = Math.max(1, Math.round(size[axis] * step)), scale = fine / size[axis];
+    return (share * places(1, fine, low * scale, high * scale).filter((place) => place !== null).length) / fine;
+  }, 1);
+}
+
 // {values, shape: [h, w]} of any range -> Float32Array (height * width) in [0, 1]; zeros where nothing speaks for it.
 export function upsample({ values, shape: [h, w] }, width, height, region) {
   const most = values.reduce((a, b) => Math.max(a, b), 0), out = new Float32Array(width * height);

@@ -1,9 +1,10 @@
 // What a visitor sees and does. The model is in worker.js, the photo in photo.js, the colours in heatmap.js.
-import { coloured, upsample } from "./heatmap.js";
+import { coloured, seen, upsample } from "./heatmap.js";
 import { Camera, fromFile } from "./photo.js";
 
 const $ = (id) => document.getElementById(id);
 const LARGEST = 1600; // pixels of the longer side on the screen
+const WHOLE = 0.97; // a model that saw less of the photo saw a crop of it, and that is said
 const BACKENDS = { webgpu: "WebGPU", wasm: "WebAssembly" };
 
 $("not-started").remove();
@@ -67,6 +68,15 @@ function explain(photo = null) {
 const name = (index) => about.labels?.[index] ?? `class ${index}`;
 const folded = (text) => text.toLowerCase().replace(/[_-]/g, " ").trim();
 
+// The classes whose folded labels are so.
+function those(fits) {
+  return (about.labels ?? []).flatMap((label, index) => (fits(folded(label)) ? [index] : []));
+}
+
+// A label, with its number where several classes share it.
+const shared = new Set((about.labels ?? []).filter((label, index, all) => all.indexOf(label) !== index));
+const title = (index) => (shared.has(about.labels?.[index]) ? `${name(index)} (${index})` : name(index));
+
 // What the model returns goes by the name that says what it is: logits, probabilities or log_probabilities.
 function probabilities(scores) {
   if (about.scores === "probabilities") return scores;
@@ -84,10 +94,19 @@ function complain(error) {
   $("problem").textContent = error === null ? "" : error.message;
 }
 
-function sentence({ map, index }) {
-  return map.values.some((value) => value > 0)
-    ? `The more colour, the more that place speaks for ${name(index)}.`
-    : `Nothing at the layer ${about.layer} speaks for ${name(index)}.`;
+// What Python says of a map without evidence, and of a crop. `drawn`: is there any colour on the photo?
+function sentence({ map, index, flat, region, size }, drawn) {
+  const label = `'${title(index)}'`;
+  if (flat)
+    return (
+      `The score of ${label} does not change with layer ${about.layer} at all (a saturated output?): ` +
+      "its gradient is zero, and the blank map tells nothing."
+    );
+  if (!map.values.some((value) => value > 0)) return `Nothing at layer ${about.layer} speaks for ${label}: the map is blank.`;
+  if (!drawn) return `The evidence for ${label} lies outside the photo, in what was padded.`;
+  const share = seen([size.height, size.width], region);
+  const percent = share < 0.01 ? "less than 1%" : `${Math.round(100 * share)}%`;
+  return `The colours show what speaks for ${label}.${share < WHOLE ? ` The model saw ${percent} of the photo.` : ""}`;
 }
 
 // ---- drawing -------------------------------------------------------------------------------------------------
@@ -115,6 +134,9 @@ function drawHeat({ map, region, size }) {
   const edges = [vertical.map((edge) => (edge * height) / size.height), horizontal.map((edge) => (edge * width) / size.width)];
   const heat = upsample(map, width, height, edges);
   $("heat").getContext("2d").putImageData(new ImageData(coloured(heat, about.colours), width, height), 0, 0);
+  const drawn = heat.some((value) => value > 0);
+  $("legend").hidden = !drawn;
+  return drawn;
 }
 
 function drawRows(scores, index) {
@@ -130,11 +152,11 @@ function drawRows(scores, index) {
     bar.style.transform = `scaleX(${Math.min(1, Math.max(0, sure[which]))})`;
     choice.value = which;
     choice.checked = which === index;
-    label.textContent = name(which);
+    label.textContent = title(which);
     percent.textContent = `${(100 * sure[which]).toFixed(1)} %`;
   });
   $("predictions").hidden = $("more").hidden = false;
-  $("best").disabled = shown.chosen === null;
+  $("best").disabled = shown.chosen === null || (!shown.live && index === order[0]);
 }
 
 function newRow() {
@@ -147,9 +169,8 @@ function newRow() {
 
 function draw(found) {
   shown.found = found;
-  drawHeat(found);
+  const words = sentence(found, drawHeat(found));
   drawRows(Array.from(found.scores), found.index);
-  const words = sentence(found);
   $("photo").setAttribute("aria-label", `The photo. ${words}`);
   if (!shown.live) say(`${words} (${(1000 * found.seconds).toFixed(0)} ms, ${BACKENDS[started.backend]})`);
   $("save").disabled = false;
@@ -158,7 +179,6 @@ function draw(found) {
 // ---- doing ---------------------------------------------------------------------------------------------------
 
 async function again() {
-  complain(null);
   try {
     const found = await explain();
     if (found !== null) draw(found);
@@ -169,6 +189,8 @@ async function again() {
 
 function choose(index) {
   shown.chosen = index;
+  $("class").value = "";
+  complain(null);
   if (shown.photo !== null && !shown.live) return again();
 }
 
@@ -185,7 +207,7 @@ async function open(file) {
     const found = await explain(photo);
     if (found !== null) draw(found);
   } catch (error) {
-    if (shown.found === null && started !== null) say("");
+    if (started !== null) say("");
     complain(error);
   }
 }
@@ -193,7 +215,8 @@ async function open(file) {
 // What is shown of a photo goes when another one comes.
 function forget() {
   shown.found = null;
-  $("predictions").hidden = $("more").hidden = $("save").disabled = true;
+  $("class").value = "";
+  $("predictions").hidden = $("more").hidden = $("legend").hidden = $("save").disabled = true;
 }
 
 function stopCamera() {
@@ -250,12 +273,16 @@ async function chooseNamed() {
   const count = shown.found.scores.length;
   const exact = /^(.*) \((\d+)\)$/.exec(text);
   const number = /^\d+$/.test(text) ? Number(text) : exact && name(Number(exact[2])) === exact[1] ? Number(exact[2]) : null;
-  const index = number ?? (about.labels ?? []).findIndex((label) => folded(label) === folded(text));
-  if (index < 0 || index >= count) {
-    return complain(new Error(`No class is called “${text}”: choose one of the list, or a number from 0 to ${count - 1}.`));
+  const called = number !== null ? [number] : those((label) => label === folded(text));
+  if (called.length > 1) {
+    return complain(new Error(`${called.length} classes are called “${text}”: give the number, ${called.join(" or ")}.`));
   }
-  $("class").value = "";
-  await choose(index);
+  if (called.length === 0 || called[0] >= count) {
+    const near = those((label) => label.includes(folded(text))).slice(0, 3).map(title);
+    const instead = near.length > 0 ? `perhaps ${near.join(", ")}` : "choose one of the list";
+    return complain(new Error(`No class is called “${text}”: ${instead}, or a number from 0 to ${count - 1}.`));
+  }
+  await choose(called[0]);
 }
 
 function save() {
@@ -285,6 +312,7 @@ function listen() {
   $("turn").addEventListener("click", () => camera.turn().catch((error) => (stopCamera(), complain(error))));
   $("save").addEventListener("click", save);
   $("class").addEventListener("change", chooseNamed);
+  $("class").addEventListener("input", (event) => event.target.value.trim() === "" && complain(null));
   $("best").addEventListener("click", () => choose(null));
   $("opacity").addEventListener("input", (event) => ($("heat").style.opacity = event.target.value));
   document.addEventListener("paste", (event) => {
@@ -306,11 +334,12 @@ function listen() {
 }
 
 function fillClasses() {
-  const seen = new Map();
-  for (const label of about.labels ?? []) seen.set(label, (seen.get(label) ?? 0) + 1);
-  $("classes").replaceChildren(
-    ...(about.labels ?? []).map((label, index) => new Option(seen.get(label) > 1 ? `${label} (${index})` : label)),
-  );
+  $("classes").replaceChildren(...(about.labels ?? []).map((_, index) => new Option(title(index))));
+}
+
+function drawScale() {
+  const steps = Array.from({ length: 9 }, (_, i) => `#${about.colours[Math.round((i * 255) / 8)]}`);
+  $("scale").style.background = `linear-gradient(to right, ${steps.join(", ")})`;
 }
 
 // ---- start ---------------------------------------------------------------------------------------------------
@@ -321,6 +350,7 @@ $("about").textContent = `${about.model}, explained by ${about.method} at its la
 document.title = `Where does ${about.model} look?`;
 $("opacity").value = $("heat").style.opacity = about.opacity;
 fillClasses();
+drawScale();
 say(`Loading the model (${(about.bytes / 2 ** 20).toFixed(0)} MiB) …`);
 listen(); // a photo may be chosen meanwhile
 const starting = ask("start", { settings: about, backend: new URLSearchParams(location.search).get("backend") });

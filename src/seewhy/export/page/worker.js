@@ -52,8 +52,12 @@ async function run({ input, shape }, index) {
     image: new ort.Tensor("float32", input, shape),
     class_index: new ort.Tensor("int64", BigInt64Array.of(BigInt(index)), [1]),
   });
-  const { heatmap } = outputs;
-  return { scores: outputs[about.scores].data, map: { values: heatmap.data, shape: heatmap.dims.slice(-2) } };
+  const { heatmap, flat } = outputs;
+  return {
+    scores: outputs[about.scores].data,
+    map: { values: heatmap.data, shape: heatmap.dims.slice(-2) },
+    flat: Boolean(flat?.data[0]), // methods without gradients do not tell
+  };
 }
 
 const best = (scores) => scores.reduce((at, score, i) => (score > scores[at] ? i : at), 0);
