@@ -44,6 +44,5 @@ models.load = counted(models.load)
 web.Sessions = Remembered
 threading.Thread(target=answer, daemon=True).start()
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what starts the tests in the background ignores it
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 sys.argv = ["seewhy", "web", *sys.argv[1:]]
 main()
