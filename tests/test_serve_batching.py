@@ -122,22 +122,31 @@ def test_a_client_that_leaves_is_taken_out_of_the_queue():
     assert work.batches == [("a", [0]), ("a", [4])]
 
 
-def test_an_idle_thread_waits_for_as_many_as_there_were_but_not_for_long():
-    work = Work()
+def test_an_idle_thread_waits_for_what_is_coming_but_not_for_long():
+    work, coming = Work(), 0
 
     async def scenario(batches):
-        await batches("a", [2])  # a lone client never waits
+        nonlocal coming
         alone = time.perf_counter()
-        await batches("a", [4])
+        await batches("a", [2])  # nothing else is coming
         alone = time.perf_counter() - alone
-        await asyncio.gather(*(batches("a", [item]) for item in (6, 8, 10)))  # one, and then two together
-        await asyncio.gather(*(batches("a", [item]) for item in (6, 8, 10)))
+        coming = 1
+        first = asyncio.ensure_future(batches("a", [4]))
+        await asyncio.sleep(0.05)
+        assert len(work.batches) == 1
+        coming = 0
+        await asyncio.gather(first, batches("a", [6]))
+        coming = 1
         late = time.perf_counter()
-        await batches("a", [12])  # waits for a second, in vain
-        return alone, time.perf_counter() - late
+        await batches("a", [8])  # waits, in vain
+        late = time.perf_counter() - late
+        full = time.perf_counter()
+        await batches("a", [2, 4, 6, 8])
+        return alone, late, time.perf_counter() - full
 
-    alone, late = running(work, scenario, delay=0.25)
-    assert alone < 0.2 <= late < 2
+    alone, late, full = running(work, scenario, delay=0.4, coming=lambda: coming)
+    assert alone < 0.3 <= late < 3 and full < 0.3
+    assert [items for _, items in work.batches] == [[2], [4, 6], [8], [2, 4, 6, 8]]
 
 
 def test_a_long_run_ends_once_nobody_waits_for_it():

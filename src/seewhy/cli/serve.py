@@ -36,7 +36,7 @@ def serve(
     threads: Annotated[
         int, typer.Option(min=1, help="Batches explained at a time, at most, on PyTorch's CPU; each needs memory.")
     ] = 4,
-    delay: Annotated[float, typer.Option(min=0, help="Milliseconds that a photo waits for others, at most.")] = 5,
+    delay: Annotated[float, typer.Option(min=0, help="Milliseconds that a photo waits for others, at most.")] = 20,
     queue: Annotated[int, typer.Option(min=1, help="Photos that may wait; beyond them the answer is 503.")] = 128,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until a request is answered or given up.")] = 30,
     body: Annotated[float, typer.Option(min=0.001, help="Megabytes of one request.")] = 20,

@@ -1,8 +1,8 @@
 """What waits is worked on together: a thread takes the oldest, and all that can go with it, up to a size.
 
 While the threads work, what comes in meanwhile waits, and makes the next batch; so batches grow with the load by
-themselves. Only where a thread is idle is there a delay, and only as long as fewer wait than it took the last time: a
-lone client never waits. Where several threads are idle they share what waits; the first is the first to take.
+themselves. Only where a thread is idle is there a delay, and only as long as more is known to come: a lone client never
+waits. Where several threads are idle they share what waits; the first is the first to take.
 """
 
 import asyncio
@@ -35,6 +35,7 @@ class _Job(Generic[ItemT, ResultT]):
 class Batches(Generic[ItemT, ResultT]):
     """Gives items of the same key to `run` together, in threads of its own.
 
+    An idle thread waits as long as more items are `coming`, for `delay` seconds from the oldest on at most.
     `run` takes a key and items, at most `size` of them, and gives a result or an exception for each. It runs within
     `among(threads)`, told how many of the threads are at work. An item that nobody waits for any more is taken out of
     the queue; a long run that nobody waits for ends with its next chunk.
@@ -46,16 +47,17 @@ class Batches(Generic[ItemT, ResultT]):
         *,
         size: int,
         delay: float,
+        coming: Callable[[], int] = lambda: 0,
         threads: int = 1,
         among: Callable[[int], AbstractContextManager[Any]] = nullcontext,
         seen: Callable[[int, float], None] = lambda size, seconds: None,
     ) -> None:
-        self._run, self._size, self._delay, self._among, self._seen = run, size, delay, among, seen
+        self._run, self._size, self._delay, self._coming = run, size, delay, coming
+        self._among, self._seen = among, seen
         self._waiting: list[_Job[ItemT, ResultT]] = []
         self._changed = threading.Condition()
         self._closed = False
         self._idle = set(range(threads))
-        self._expected = [1] * threads
         self._threads = [
             threading.Thread(target=self._work, args=(number,), name=f"seewhy-model-{number}", daemon=True)
             for number in range(threads)
@@ -141,12 +143,10 @@ class Batches(Generic[ItemT, ResultT]):
                     continue
                 together = self._together()
                 left = together[0].since + self._delay - time.monotonic()
-                enough = min(self._expected[number], self._size)
-                if len(self._waiting) >= enough or left <= 0 or self._closed:
+                if len(together) >= self._size or left <= 0 or not self._coming() or self._closed:
                     break
                 self._changed.wait(left)
             batch = together[: min(self._size, ceil(len(together) / len(self._idle)))]
-            self._expected[number] = len(batch)
             taken = set(map(id, batch))
             self._waiting = [job for job in self._waiting if id(job) not in taken]
             self._idle.remove(number)

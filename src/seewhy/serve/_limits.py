@@ -26,8 +26,8 @@ class Limits:
     """Photos that are explained together."""
     threads: int = 4
     """Batches that are explained at a time, on PyTorch's CPU; elsewhere, and with fewer cores, there are fewer."""
-    delay: float = 0.005
-    """Seconds that a photo waits at most for others to be explained with, while a thread is idle."""
+    delay: float = 0.02
+    """Seconds that a photo waits at most for others that are being made ready, while a thread is idle."""
     queue: int = 128
     """Photos that are accepted and not yet answered; beyond them the answer is 503."""
     held: int = 256_000_000

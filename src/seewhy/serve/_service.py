@@ -44,12 +44,15 @@ class Service:
             partial(explain_together, models),
             size=limits.batch,
             delay=limits.delay,
+            coming=lambda: self._coming,
             threads=self._threads,
             among=self._share_cores,
             seen=self._seen,
         )
         self._pace = 0.05
         """Seconds that a photo took lately."""
+        self._coming = 0
+        """Photos that are being made ready."""
         self.ended = True
         """False: something still ran when it was closed."""
         metrics.waiting.set_function(lambda: self.places.taken)
@@ -128,7 +131,11 @@ class Service:
         Raises Refusal for a photo that cannot be read or explained.
         """
         method = PREDICT.name if predict else served.explainer(asked.parameters.method).method.name
-        items = await asyncio.gather(*(self.in_pool(partial(self._item, served, one)) for one in asked.uploads))
+        self._coming += len(asked.uploads)
+        try:
+            items = await asyncio.gather(*(self.in_pool(partial(self._item, served, one)) for one in asked.uploads))
+        finally:
+            self._coming -= len(asked.uploads)
         kinds = [kind_of(served.name, method, item) for item in items]
         if len(set(kinds)) == 1:
             groups = [(kinds[0], list(range(len(items))))]
