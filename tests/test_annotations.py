@@ -416,3 +416,11 @@ def test_run_lengths_as_numbers_and_as_a_string(counts):
     expected = [bool(i % 2) for i, count in enumerate(counts) for _ in range(count)]
     assert run_length_mask(counts, size)[0].tolist() == expected
     assert run_length_mask(as_cocos_string(counts), size)[0].tolist() == expected
+
+
+def test_how_much_of_the_objects_lies_in_a_part_counts_each_object_once(tmp_path, photos):
+    path = coco(tmp_path, [(1, 10, [0, 0, 2, 2], {}), (1, 20, [2, 0, 6, 2], {}), (2, 20, [0, 0, 1, 1], {})])
+    truths = read_truths(path, photos, NAMES, classes={"tiger cat": ["tabby", "tiger cat", "tench"]})
+    assert truths.seen(0, ((0, 6), (0, 2))) == pytest.approx(4 / 16)
+    assert truths.seen(0, ((0, 1), (0, 8))) == pytest.approx(0.5)
+    assert truths.seen(1, ((2, 4), (0, 5))) == 0

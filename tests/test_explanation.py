@@ -260,6 +260,17 @@ def test_describe_says_how_much_in_how_much():
     assert "in less than 1% of the photo" in made(point, size=(400, 400)).describe()
 
 
+def test_the_map_of_a_control_is_called_no_evidence_by_what_it_is_and_not_by_its_name(net, tmp_path):
+    def random_cam(capture):
+        return capture.activations.mean(1)[:, None]
+
+    x = torch.rand(1, 3, 32, 32)
+    control = seewhy.explain(net, x, 0, method="random-cam")
+    assert "A control, which knows nothing of" in control.describe()
+    assert seewhy.open(control.save(tmp_path / "x.npz")).describe() == control.describe()
+    assert "control" not in seewhy.explain(net, x, 0, method=random_cam).describe()
+
+
 def test_describe_many(several):
     assert len(several.describe().splitlines()) == 9
     assert several.describe(1, 2) == several[1, 2].describe()

@@ -191,6 +191,7 @@ class Explainer:
             peak=float(abs(maps).max()),
             signed=self.signed,
             pixels=method.info.pixels or method.info.at_input,
+            control=method.info.control,
         )
 
     def with_net(self, net: Any) -> "Explainer":

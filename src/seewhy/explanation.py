@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from seewhy import archive, catalog, sentence
+from seewhy import archive, sentence
 from seewhy.errors import InputError
 from seewhy.maps import Box, boxes_around, covered, scale, scale_signed, to_numpy, upsample
 from seewhy.outputs import map_arrays, plain_outputs
@@ -63,6 +63,8 @@ class Explanation:
     """Do the maps hold what speaks against the target too, below 0?"""
     pixels: bool = False
     """Do the maps have a value for each pixel of the input? Then pictures are drawn on the scale "robust"."""
+    control: bool = False
+    """Does the method know nothing of the target, to be what others are held against?"""
 
     @property
     def labels(self) -> list[list[str]]:
@@ -169,8 +171,8 @@ class Explanation:
 
     def _sentence(self, i: int, j: int) -> str:
         coarse, geometry = to_numpy(self.maps[i, j]), self.views[i].geometry
-        label, empty, is_control = self.labels[i][j], self._empty(i, j), catalog.about(self.method).control
-        return sentence.describe(label, coarse, geometry, self.layer, empty, self.signed, is_control)
+        label, empty = self.labels[i][j], self._empty(i, j)
+        return sentence.describe(label, coarse, geometry, self.layer, empty, self.signed, self.control)
 
     def _empty(self, i: int, j: int) -> sentence.Empty | None:
         """Why the picture of this map shows nothing; None where it shows something."""
@@ -259,6 +261,7 @@ class Explanation:
             "peak": self.peak,
             "signed": self.signed,
             "pixels": self.pixels,
+            "control": self.control,
             "names": None if self.names is None else list(self.names),
             "targets": [[(target.label, target.index) for target in row] for row in self.targets],
             "views": [(v.geometry.size, v.geometry.region, v.photo and v.photo.name) for v in self.views],

@@ -46,6 +46,7 @@ def open(path: str | Path) -> Explanation:
         peak=words["peak"],
         signed=words.get("signed", False),  # there were none yet when older files were written
         pixels=words.get("pixels", False),
+        control=words.get("control", False),
     )
 
 

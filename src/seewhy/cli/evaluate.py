@@ -124,7 +124,7 @@ def evaluate(
         for folder in fresh:
             if not any(folder.iterdir()):  # nothing was measured
                 folder.rmdir()
-        if isinstance(error, KeyboardInterrupt) and out is not None:
+        if (_report.stopped or isinstance(error, KeyboardInterrupt)) and out is not None:
             if (out / "table.json").exists():
                 _report.note(f"what was measured is kept in {out / 'table.json'}: the same command goes on from there")
             else:

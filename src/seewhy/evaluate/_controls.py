@@ -10,8 +10,6 @@ from seewhy.catalog import NamedMethod, as_method, spelled
 from seewhy.compare import Asked, named
 from seewhy.types import Capture, Maps, method
 
-CONTROLS = ("random-cam", "image-centre")
-
 
 def centre(space: Sequence[int]) -> npt.NDArray[np.float64]:
     """1 in the centre of an image of this size, falling in a straight line to 0 in the corners."""
@@ -20,7 +18,7 @@ def centre(space: Sequence[int]) -> npt.NDArray[np.float64]:
     return np.asarray(1 - np.sqrt(np.asarray(far) / len(axes)))
 
 
-@method(paper="a control, of no paper", gradients=False, at_input=True)
+@method(paper="a control, of no paper", gradients=False, at_input=True, control=True)
 def image_centre(capture: Capture) -> Maps:
     """The centre of the image, whatever is in it: 1 there, falling in a straight line to 0 in the corners."""
     images = capture.activations

@@ -15,8 +15,8 @@ and Eigen-CAM, which show where the layer is active, come out between: a random 
 STABLE = (0.7, 0.4)
 """Likeness to the maps of disturbed images: passed from the first on, failed below the second."""
 AGREES = 0.25
-"""How far from what the better control shares (0) to all (1): passed from there on. Below what either of the two
-controls shares a map has failed."""
+"""How far from what the better control shares (0) to all (1): passed from there on. Below what both controls
+share a map has failed."""
 BROAD = 0.75
 """What a control shares where sharing says little."""
 SLOPE = (0.05, 0.001)

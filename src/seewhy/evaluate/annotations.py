@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from seewhy.errors import InputError, SeewhyError
 from seewhy.evaluate._readers import Annotated, Edges, Page, read_pages, sized, turned
@@ -54,17 +55,7 @@ class Truths:
         found = [entry for entry in self.pages[i].objects if entry.name is None or index in self.known[entry.name]]
         if not found:
             return None
-        size = self.sizes[i]
-        boxes: list[Box] = []
-        masks = []
-        for entry in found:
-            mask = entry.mask(size) if entry.mask is not None else None
-            if mask is not None:
-                masks.append(mask)
-            if entry.edges is not None:
-                boxes.append(_box(entry.edges, size))
-            elif mask is not None:
-                boxes += [box_around(part) for part in segments(mask)]
+        boxes, masks = self._laid_out(i, found)
         whole = reduce(np.logical_or, masks) if len(masks) == len(found) else None
         return Truth(tuple(boxes), whole)
 
@@ -72,14 +63,28 @@ class Truths:
         """The share of the area of photo i's boxes that lies in this part of it, ((top, bottom), (left, right))."""
         (top, bottom), (left, right) = region
         inside = whole = 0.0
-        for index in [*self.classes(i), None]:
-            truth = self.of(i, index)
-            for box in truth.boxes if truth is not None else ():
-                down = min(box.bottom, bottom) - max(box.top, top)
-                across = min(box.right, right) - max(box.left, left)
-                inside += max(0, down) * max(0, across)
-                whole += (box.bottom - box.top) * (box.right - box.left)
+        boxes, _ = self._laid_out(i, self.pages[i].objects)
+        for box in boxes:
+            down = min(box.bottom, bottom) - max(box.top, top)
+            across = min(box.right, right) - max(box.left, left)
+            inside += max(0, down) * max(0, across)
+            whole += (box.bottom - box.top) * (box.right - box.left)
         return inside / whole if whole else None
+
+    def _laid_out(self, i: int, objects: Sequence[Annotated]) -> tuple[list[Box], list[npt.NDArray[np.bool_]]]:
+        """The boxes of objects of photo i, one for each part of a mask alone, and the masks of those that have one."""
+        size = self.sizes[i]
+        boxes: list[Box] = []
+        masks = []
+        for entry in objects:
+            mask = entry.mask(size) if entry.mask is not None else None
+            if mask is not None:
+                masks.append(mask)
+            if entry.edges is not None:
+                boxes.append(_box(entry.edges, size))
+            elif mask is not None:
+                boxes += [box_around(part) for part in segments(mask)]
+        return boxes, masks
 
 
 def read_truths(

@@ -24,7 +24,7 @@ from seewhy.evaluate._asked import (
 )
 from seewhy.evaluate._cases import Prepared, Setting, cases, randomised
 from seewhy.evaluate._columns import Column
-from seewhy.evaluate._controls import CONTROLS, with_controls
+from seewhy.evaluate._controls import with_controls
 from seewhy.evaluate._estimate import estimate
 from seewhy.evaluate._jobs import Job, Run, jobs_of, missing_of
 from seewhy.evaluate._showing import counted
@@ -136,7 +136,7 @@ def evaluate(
     warn_of_unseen(annotated, shown, explainer)
     jobs = jobs_of(asked, columns, quads)
 
-    controls = tuple(name for name, m in zip(names, comparer.methods, strict=True) if m.name in CONTROLS)
+    controls = tuple(name for name, m in zip(names, comparer.methods, strict=True) if m.info.control)
     words = question(explainer, target, layer, boxes, annotated, classes, seed, options.get("augment"))
     of_photos = {given.name: "; ".join(map(said, row)) for given, row in zip(shown, targets, strict=True)}
     contents = {one.name: one.fingerprint for one in shown} | {job.name: job.fingerprint for job in jobs}

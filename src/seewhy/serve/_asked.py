@@ -59,14 +59,16 @@ def in_words(error: ValidationError) -> str:
     """What does not fit a form, without what was sent: that may be a photo.
 
     >>> try:
-    ...     Parameters.model_validate({"top": 0, "colour": "jet"})
+    ...     Parameters.model_validate({"top": 0, "Colour": "jet"})
     ... except ValidationError as error:
     ...     in_words(error)
-    'top: Input should be greater than or equal to 1; colour: Extra inputs are not permitted'
+    'top: Input should be greater than or equal to 1; Colour: Extra inputs are not permitted'
     """
     found: dict[tuple[str, ...], list[str]] = {}
     for one in error.errors(include_url=False, include_context=False, include_input=False):
-        found.setdefault(_place(one["loc"]), []).append(one["msg"])
+        *at, last = one["loc"] or ("",)
+        own = [str(last)] if one["type"] == "extra_forbidden" else _place([last])  # the client's own word stays
+        found.setdefault((*_place(at), *own), []).append(one["msg"])
     # where one of several forms fits further than the others, only what it lacks is told
     deepest = [at for at in found if not any(len(other) > len(at) and other[: len(at)] == at for other in found)]
     said = [f"{'.'.join(at) or 'the body'}: {', or: '.join(dict.fromkeys(found[at]))}" for at in deepest[:5]]
@@ -75,7 +77,7 @@ def in_words(error: ValidationError) -> str:
 
 def _place(parts: Sequence[int | str]) -> tuple[str, ...]:
     """Where in the request it is, without pydantic's names of the forms that a value may have."""
-    return tuple(str(part) for part in parts if not re.fullmatch(r"[A-Z]\w*|str|int|constrained-\w+", str(part)))
+    return tuple(str(part) for part in parts if not re.fullmatch(r"|[A-Z]\w*|str|int|constrained-\w+", str(part)))
 
 
 def row(served: Served, targets: Sequence[int | str] | None, best: int | None, limits: Limits) -> Row:

@@ -1,5 +1,6 @@
 """Run the app until it is told to stop; what was accepted is then finished."""
 
+import atexit
 import logging
 import os
 import signal
@@ -44,7 +45,7 @@ def run(app: FastAPI, host: str, port: int, limits: Limits) -> None:
     server.run(sockets=[listener])
     if not app.state.service.ended:
         logging.getLogger("seewhy.serve").error("something still ran when its time was over, and was ended")
-        logging.shutdown()
+        atexit._run_exitfuncs()  # the files of the page's visitors go, and the log is written
         os._exit(1)  # Python waits for no thread that is in the middle of an operation: it would crash
 
 

@@ -13,7 +13,6 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from seewhy import catalog
 from seewhy.explanation import Explanation
 from seewhy.maps import covered
 from seewhy.preprocess import Geometry
@@ -95,7 +94,7 @@ def _explained(explanation: Explanation, j: int, colormap: str, *, several: bool
     said = [sentence]
     sure, c = explanation.probabilities, explanation.targets[0][j].index
     is_unseen = sure is not None and c is not None and sure[0, c] < UNSEEN
-    if is_unseen and not catalog.about(explanation.method).control:
+    if is_unseen and not explanation.control:
         said.insert(0, "The model hardly sees it here: this is what comes nearest.")
     if _is_faint(heatmap):
         said.append("A few points are far stronger than the rest, which is hardly visible.")
